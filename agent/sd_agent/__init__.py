@@ -1,0 +1,1 @@
+"""Stable Diffusion as an asynchronous service: the data plane of stable_diffusion.eks."""
