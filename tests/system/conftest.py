@@ -1,0 +1,103 @@
+"""One sandbox for the whole session, set up by the project's own playbook; or the one that SANDBOX_STATE names."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+from sandbox.state import State
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+IMAGES = ("queue-agent:0.1.0", "a1111:1.10.1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """Runs the project's commands with a sandbox's environment."""
+
+    directory: Path
+    env: dict[str, str]
+
+    def run(self, *command: str, check: bool = True, timeout: float = 600, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command; with check, a failure shows everything that it printed."""
+        done = subprocess.run(
+            command,
+            cwd=self.directory,
+            env={**self.env, **env},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout[-8000:]}")
+        return done
+
+    def playbook(self, name: str, *args: str, check: bool = True) -> str:
+        """Run one of our playbooks on the sandbox's inventory; its output."""
+        command = ("ansible-playbook", f"playbooks/{name}.yml", "--inventory", "inventories/sandbox", *args)
+        return self.run(*command, check=check).stdout
+
+
+def plain_environment() -> dict[str, str]:
+    """The caller's environment without what points at another AWS or cluster."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") and k not in ("KUBECONFIG", "SANDBOX_CHARTS")}
+    return {**env, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_FORCE_COLOR": "0", "PYTHONUNBUFFERED": "1"}
+
+
+def exports(text: str) -> dict[str, str]:
+    """The variables that `sandbox env` prints."""
+    words = [word for line in text.splitlines() for word in shlex.split(line)[1:]]
+    return {name: os.path.expandvars(value) for name, _, value in (word.partition("=") for word in words)}
+
+
+@pytest.fixture(scope="session")
+def bare() -> Shell:
+    """A shell without a sandbox."""
+    return Shell(directory=ROOT, env=plain_environment())
+
+
+@pytest.fixture(scope="session")
+def sandbox(bare: Shell) -> Iterator[State]:
+    """A sandbox on which site.yml has run."""
+    given = os.environ.get("SANDBOX_STATE")
+    if given:
+        yield State.load(Path(given))
+        return
+    directory = ROOT / "build" / "test-sandbox"
+    try:
+        bare.run("sandbox", "up", "--state", str(directory), timeout=3600)
+        shell = shell_for(bare, directory)
+        bare.run("sandbox", "push", "--state", str(directory), *IMAGES)
+        shell.playbook("site")
+        yield State.load(directory)
+    finally:
+        bare.run("sandbox", "down", "--state", str(directory))
+
+
+def shell_for(bare: Shell, state: Path) -> Shell:
+    """A shell with the environment of the sandbox in that state directory."""
+    env = exports(bare.run("sandbox", "env", "--state", str(state)).stdout)
+    return Shell(directory=ROOT, env={**bare.env, **env})
+
+
+@pytest.fixture(scope="session")
+def shell(bare: Shell, sandbox: State) -> Shell:
+    """A shell with the sandbox's environment."""
+    return shell_for(bare, sandbox.directory)
+
+
+@pytest.fixture(scope="session")
+def aws(shell: Shell) -> boto3.Session:
+    """boto3 on the sandbox: aws.client("sqs", endpoint_url=…) is not needed, the endpoint comes along."""
+    os.environ.update({k: v for k, v in shell.env.items() if k.startswith("AWS_")})
+    return boto3.Session(region_name=shell.env["AWS_REGION"])
