@@ -12,6 +12,8 @@ from pathlib import Path
 
 import boto3
 import pytest
+from kubernetes import config
+from kubernetes.dynamic import DynamicClient
 from sandbox.state import State
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +28,9 @@ class Shell:
     directory: Path
     env: dict[str, str]
 
-    def run(self, *command: str, check: bool = True, timeout: float = 600, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, check: bool = True, timeout: float = 600, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command; with check, a failure shows everything that it printed."""
         done = subprocess.run(
             command,
@@ -50,7 +54,9 @@ class Shell:
 
 def plain_environment() -> dict[str, str]:
     """The caller's environment without what points at another AWS or cluster."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") and k not in ("KUBECONFIG", "SANDBOX_CHARTS")}
+    env = {
+        k: v for k, v in os.environ.items() if not k.startswith("AWS_") and k not in ("KUBECONFIG", "SANDBOX_CHARTS")
+    }
     return {**env, "PATH": f"{BIN}:{os.environ['PATH']}", "ANSIBLE_FORCE_COLOR": "0", "PYTHONUNBUFFERED": "1"}
 
 
@@ -101,3 +107,9 @@ def aws(shell: Shell) -> boto3.Session:
     """boto3 on the sandbox: aws.client("sqs", endpoint_url=…) is not needed, the endpoint comes along."""
     os.environ.update({k: v for k, v in shell.env.items() if k.startswith("AWS_")})
     return boto3.Session(region_name=shell.env["AWS_REGION"])
+
+
+@pytest.fixture(scope="session")
+def cluster(sandbox: State) -> DynamicClient:
+    """The sandbox's Kubernetes API, as an administrator."""
+    return DynamicClient(config.new_client_from_config(str(sandbox.admin_kubeconfig)))
