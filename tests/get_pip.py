@@ -1,4 +1,4 @@
-"""Stand in for get-pip.py: install pip from the wheel beside this file (ansible-test runs it with pip's install options)."""
+"""Stand in for get-pip.py: install pip from the wheel beside this file (ansible-test passes install options)."""
 
 from __future__ import annotations
 

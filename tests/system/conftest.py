@@ -4,52 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
 import pytest
 from kubernetes import config
 from kubernetes.dynamic import DynamicClient
+
 from sandbox.state import State
+from support.shell import Shell
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 IMAGES = ("queue-agent:0.1.0", "a1111:1.10.1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shell:
-    """Runs the project's commands with a sandbox's environment."""
-
-    directory: Path
-    env: dict[str, str]
-
-    def run(
-        self, *command: str, check: bool = True, timeout: float = 600, **env: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command; with check, a failure shows everything that it printed."""
-        done = subprocess.run(
-            command,
-            cwd=self.directory,
-            env={**self.env, **env},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout,
-            check=False,
-        )
-        if check and done.returncode:
-            pytest.fail(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout[-8000:]}")
-        return done
-
-    def playbook(self, name: str, *args: str, check: bool = True) -> str:
-        """Run one of our playbooks on the sandbox's inventory; its output."""
-        command = ("ansible-playbook", f"playbooks/{name}.yml", "--inventory", "inventories/sandbox", *args)
-        return self.run(*command, check=check).stdout
 
 
 def plain_environment() -> dict[str, str]:

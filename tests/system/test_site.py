@@ -9,9 +9,10 @@ from typing import Any
 
 import boto3
 import pytest
-from conftest import Shell
 from kubernetes.dynamic import DynamicClient
+
 from sandbox.state import State
+from support.shell import Shell
 
 pytestmark = pytest.mark.sandbox
 
