@@ -1,0 +1,1 @@
+"""The Kubernetes half of the sandbox: real control plane, our own kubelet of processes."""
