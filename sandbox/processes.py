@@ -1,4 +1,4 @@
-"""Processes of the sandbox: started detached, known by an entry of their environment, waited for and stopped by deadline."""
+"""Processes of the sandbox: started detached, known by a mark in their environment, ended with a deadline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sandbox.errors import ProcessError
 
-__all__ = ["OWNER", "Found", "Process", "find", "healthy", "start", "stop", "wait_ready"]
+__all__ = ["OWNER", "Found", "Process", "bring_up", "find", "healthy", "start", "stop"]
 
 OWNER = "SANDBOX_OWNER"
 NAME = "SANDBOX_PROCESS"
@@ -38,6 +38,7 @@ class Process:
         log: file that gets standard output and error.
         port: the port shown by `sandbox status`.
         deadline_s: seconds from its start within which it must be ready.
+        after: names of the processes that must be ready before this one starts; None means all that stand before it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Process:
     env: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
     deadline_s: float = 60.0
+    after: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Found:
 
 
 def environment(process: Process, owner: Path) -> dict[str, str]:
-    """The whole environment of a process: the caller's without foreign clouds' settings, its own, and the owner's mark."""
+    """The caller's environment without what points at other clouds, the process's own entries, and the owner's mark."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
     return {**kept, **process.env, OWNER: str(owner), NAME: process.name}
 
@@ -80,6 +82,7 @@ def start(process: Process, owner: Path, pass_fds: Collection[int] = ()) -> int:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                cwd=owner,
                 pass_fds=tuple(pass_fds),
             )
     except OSError as error:
@@ -100,23 +103,51 @@ def healthy(process: Process) -> bool:
         return False
 
 
-def wait_ready(process: Process, pid: int) -> None:
-    """Return as soon as the process serves.
+def bring_up(
+    processes: Sequence[Process],
+    owner: Path,
+    *,
+    pass_fds: Collection[int] = (),
+    report: Callable[[Process, int, float], None] = lambda process, pid, seconds: None,
+) -> None:
+    """Start processes, each as soon as those it comes after are ready, and return when all are.
+
+    Args:
+        report: called with each process, its pid and its seconds from start to ready.
 
     Raises:
-        ProcessError: it ended before, or its deadline passed; the message ends with the last line of its log.
+        ProcessError: one cannot be started, ended, or missed its deadline; the message ends with its last words.
     """
-    deadline = time.monotonic() + process.deadline_s
-    while not healthy(process):
-        if not _alive(pid):
-            raise ProcessError(
-                f"{process.name} ended before it was ready: {_last_line(process.log)} (log: {process.log})"
-            )
-        if time.monotonic() > deadline:
-            raise ProcessError(
-                f"{process.name} was not ready after {process.deadline_s:g} s: {_last_line(process.log)} (log: {process.log})"
-            )
+    waiting = {process.name: process for process in processes}
+    needed = {
+        process.name: set(process.after)
+        if process.after is not None
+        else {before.name for before in processes[:number]}
+        for number, process in enumerate(processes)
+    }
+    started: dict[str, tuple[int, float]] = {}
+    ready: set[str] = set()
+    while waiting:
+        for name, process in waiting.items():
+            if name not in started and needed[name] <= ready:
+                started[name] = (start(process, owner, pass_fds), time.monotonic())
+        for name in [name for name in waiting if name in started]:
+            pid, begun = started[name]
+            if _is_ready(waiting[name], pid, begun):
+                report(waiting.pop(name), pid, time.monotonic() - begun)
+                ready.add(name)
         time.sleep(_POLL_S)
+
+
+def _is_ready(process: Process, pid: int, begun: float) -> bool:
+    if healthy(process):
+        return True
+    last_words = f"{_last_line(process.log)} (log: {process.log})"
+    if not _alive(pid):
+        raise ProcessError(f"{process.name} ended before it was ready: {last_words}")
+    if time.monotonic() - begun > process.deadline_s:
+        raise ProcessError(f"{process.name} was not ready after {process.deadline_s:g} s: {last_words}")
+    return False
 
 
 def find(owner: Path) -> list[Found]:

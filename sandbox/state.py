@@ -1,4 +1,4 @@
-"""What a sandbox is: its directory, its ports and its slot of loopback addresses; everything else follows from these."""
+"""What a sandbox is: its directory, its ports and its slot of loopback addresses; all else follows from these."""
 
 from __future__ import annotations
 

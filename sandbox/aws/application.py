@@ -1,0 +1,39 @@
+"""Puts the embedded AWS of a sandbox together; settings.apply must have run in this process."""
+
+from __future__ import annotations
+
+from hypercorn.middleware import AsyncioWSGIMiddleware
+from ministack import app as ministack_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from sandbox.aws import demo_input
+from sandbox.aws.asgi import Response, Scope
+from sandbox.aws.events import EventInjector
+from sandbox.aws.gateway import Gateway
+from sandbox.aws.iam_mirror import IamMirror
+from sandbox.state import State
+
+__all__ = ["build"]
+
+# Larger than any EC2 request; hypercorn's own default of 64 KiB refuses launch templates with user data.
+_MOTO_BODY_LIMIT = 64 << 20
+
+
+async def _health(scope: Scope, body: bytes) -> Response:
+    return Response.json({"status": "ok"})
+
+
+def build(state: State) -> Gateway:
+    """The gateway of a sandbox, seeded and patched."""
+    moto = AsyncioWSGIMiddleware(DomainDispatcherApplication(create_backend_app), max_body_size=_MOTO_BODY_LIMIT)
+    events = EventInjector(state.account, state.region)
+    return Gateway(
+        ministack=ministack_app.app,
+        moto=moto,
+        routes={
+            "/_sandbox/health": _health,
+            "/_sandbox/events": events.route,
+            "/_sandbox/input/": demo_input.route,
+        },
+        observers={"iam": IamMirror(moto, state.account)},
+    )
