@@ -1,0 +1,115 @@
+# Copyright: The stable_diffusion.eks developers
+# Apache-2.0 (see LICENSE) or, at your choice, GNU General Public License v3.0+ (https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: Apache-2.0 OR GPL-3.0-or-later
+
+"""All that can be wrong in an inventory before any call is made: the sd_* variables, each and against each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.stable_diffusion.eks.plugins.plugin_utils.runtimes import LABEL, runtimes
+from ansible_collections.stable_diffusion.eks.plugins.plugin_utils.schema import Field, Schema, nearest, normalise
+
+KEPT = ("models", "outputs")
+
+_ACCOUNT_DIGITS = 12
+_BUCKET_LONGEST = 63
+
+SYSTEM: Schema = {
+    "sd_name": Field(
+        type=str,
+        required=True,
+        pattern=r"[a-z][a-z0-9-]*[a-z0-9]",
+        hint="must begin with a letter and hold only lower-case letters, digits and inner hyphens",
+    ),
+    "sd_region": Field(
+        type=str, required=True, pattern=r"[a-z]{2}(-[a-z]+)+-\d", hint="is not a region such as us-west-2"
+    ),
+    "sd_keep": Field(type=list, default=list(KEPT), choices=KEPT),
+    "sd_only": Field(type=list, default=[]),
+}
+
+TENANT: Schema = {
+    "name": Field(type=str, required=True, pattern=LABEL, hint="may hold only lower-case letters, digits and hyphens"),
+    "tier": Field(type=str),
+    # API Gateway takes keys of 20 to 128 characters.
+    "api_key": Field(type=str, required=True, pattern=r"\S{20,128}", hint="must have 20 to 128 characters"),
+}
+
+SUBSCRIBER: Schema = {
+    "name": Field(type=str, required=True, pattern=LABEL, hint="may hold only lower-case letters, digits and hyphens"),
+    "protocol": Field(type=str, default="sqs", choices=("sqs", "http", "https")),
+    "endpoint": Field(type=str),
+}
+
+
+def problems(settings: Mapping[str, Any]) -> list[str]:
+    """Every mistake in the sd_* variables, one sentence each, naming the entry.
+
+    settings: the variables by name; what is missing or None counts as not given. Secrets never appear in the text.
+    """
+    found: list[str] = []
+    system = {}
+    for name, rule in SYSTEM.items():
+        # Variables are told by their own names: "sd_name: is missing", not "inventory.sd_name".
+        texts: list[str] = []
+        system.update(normalise({name: settings.get(name)}, {name: rule}, "", texts))
+        found.extend(text.lstrip(".") for text in texts)
+    found.extend(_bucket(system))
+    entries, wrong = runtimes(
+        settings.get("sd_runtimes", []), system.get("sd_name", ""), settings.get("sd_runtime_defaults")
+    )
+    found.extend(wrong)
+    names = [entry["name"] for entry in entries if "name" in entry]
+    found.extend(
+        f'sd_only: there is no runtime "{name}"{nearest(name, names)}'
+        for name in system["sd_only"]
+        if name not in names
+    )
+    found.extend(_tenants(settings.get("sd_tenants") or []))
+    found.extend(_listed("sd_subscribers", settings.get("sd_subscribers") or [], SUBSCRIBER))
+    return found
+
+
+def _bucket(system: Mapping[str, Any]) -> list[str]:
+    name, region = system.get("sd_name"), system.get("sd_region")
+    if not name or not region:
+        return []
+    most = _BUCKET_LONGEST - len("-outputs-") - _ACCOUNT_DIGITS - len(f"-{region}")
+    if len(name) <= most:
+        return []
+    bucket = f"{name}-outputs-<account>-{region}"
+    return [f"sd_name: has {len(name)} characters; at most {most} leave room for the bucket {bucket}"]
+
+
+def _tenants(entries: Any) -> list[str]:
+    found = _listed("sd_tenants", entries, TENANT, secret="api_key")
+    if not found and len({entry["api_key"] for entry in entries}) < len(entries):
+        found.append("sd_tenants: two tenants have the same api_key")
+    return found
+
+
+def _listed(variable: str, entries: Any, schema: Schema, secret: str = "") -> list[str]:
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
+        return [f"{variable}: must be a list"]
+    found: list[str] = []
+    names: list[str] = []
+    for position, entry in enumerate(entries):
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        where = f"{variable}[{position}]" + (f" ({name})" if isinstance(name, str) else "")
+        texts: list[str] = []
+        done = normalise(entry, schema, where, texts)
+        found.extend(_masked(text, where, secret) for text in texts)
+        names.extend([done["name"]] if "name" in done else [])
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    return found + [f'{variable}: the name "{name}" is given more than once' for name in twice]
+
+
+def _masked(text: str, where: str, secret: str) -> str:
+    """The problem without the value, where the value is a secret."""
+    if secret and text.startswith(f"{where}.{secret}:") and "is missing" not in text:
+        return f"{where}.{secret}: must be text of 20 to 128 characters"
+    return text
