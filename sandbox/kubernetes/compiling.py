@@ -1,0 +1,196 @@
+"""Compiling: which programs side by side, how long it will take, and what a failure of the compiler means."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.kubernetes.binary_cache import Cache, guarded
+from sandbox.kubernetes.binary_check import is_right
+from sandbox.kubernetes.build_error import BuildError
+from sandbox.kubernetes.go_toolchain import Go
+from sandbox.kubernetes.machine import processors
+from sandbox.kubernetes.versions import Binary
+
+__all__ = ["Compilation", "lanes", "parallelism"]
+
+# The hungriest program, keda-operator, takes 2.9 GB at two compilers; so a compiler more than four is not counted on.
+_BYTES_PER_BUILD = 3 << 30
+_COMPILERS_PER_BUILD = 4
+_NETWORK_ATTEMPTS = 3
+_TERM_S = 5.0
+_TAIL_LINES = 12
+
+_NETWORK = re.compile(
+    r"dial tcp|no such host|i/o timeout|TLS handshake|connection (refused|reset)|network is unreachable"
+    r"|server misbehaving|Client\.Timeout|unexpected EOF|proxyconnect|50[234] "
+)
+
+
+def parallelism(cores: int, memory: int, folders: int) -> int:
+    """How many builds to run at a time: one per two processors, which one build keeps busy (measured: two builds on two
+    processors are no faster), as far as memory (free bytes) and the number of go.mod folders go.
+    """
+    return max(1, min(cores // 2, memory // _BYTES_PER_BUILD, folders))
+
+
+def lanes(missing: Sequence[Binary], jobs: int) -> list[list[Binary]]:
+    """The programs by folder: lanes run side by side, a lane's programs one after the other; longest lane first."""
+    folders: dict[str, list[Binary]] = {}
+    for binary in missing:
+        folders.setdefault(binary.folder, []).append(binary)
+    if jobs == 1:
+        return list(folders.values())
+    return sorted(folders.values(), key=lambda lane: -sum(binary.seconds for binary in lane))
+
+
+@dataclass
+class Compilation:
+    """One run of the compiler over what is missing.
+
+    Attributes:
+        go: the toolchain.
+        cache: where the programs go.
+        missing: what to compile.
+        jobs: builds at a time.
+        report: gets one line as a program starts and one as it ends.
+    """
+
+    go: Go
+    cache: Cache
+    missing: Sequence[Binary]
+    jobs: int
+    report: Callable[[str], None]
+    _done: list[Binary] = field(default_factory=list)
+    _begun: int = 0
+    _since: float = 0.0
+
+    def run(self) -> None:
+        """Compile everything; what is done is kept even if a later program fails or Ctrl-C ends it.
+
+        Raises:
+            BuildError: a program does not compile; the others at work are ended.
+        """
+        self._since = time.monotonic()
+        try:
+            asyncio.run(self._all())
+        except* BuildError as errors:
+            first = errors.exceptions[0]
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            raise first from None
+
+    async def _all(self) -> None:
+        waiting = deque(lanes(self.missing, self.jobs))
+
+        async def work() -> None:
+            while waiting:
+                for binary in waiting.popleft():
+                    await self._one(binary)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.jobs):
+                group.create_task(work())
+
+    async def _one(self, binary: Binary) -> None:
+        self._begun += 1
+        place = f"[{self._begun}/{len(self.missing)}] {binary.label}"
+        self.report(f"  {place}: compiling ({_duration(binary.seconds)} on 2 cores with empty caches)")
+        begun = time.monotonic()
+        unfinished = self.cache.unfinished(binary)
+        log = self.cache.logs / f"{binary.name}.log"
+        for attempt in range(1, _NETWORK_ATTEMPTS + 1):
+            with guarded(self.cache.directory):
+                unfinished.unlink(missing_ok=True)
+            if await self._compiled(binary, unfinished, log):
+                break
+            output = _read(log)
+            if attempt == _NETWORK_ATTEMPTS or not _NETWORK.search(output):
+                raise explain(binary, output, log)
+            self.report(f"  {place}: a download failed, trying again")
+        if not await asyncio.to_thread(is_right, binary, unfinished):
+            raise BuildError(
+                f"{binary.name} was compiled, but what came out is not version {binary.version} (log: {log})."
+            )
+        self.cache.keep(binary)
+        self._done.append(binary)
+        self.report(f"  {place}: ready in {time.monotonic() - begun:.0f} s{self._left()}")
+
+    async def _compiled(self, binary: Binary, output: Path, log: Path) -> bool:
+        command = self.go.build_command(binary, output, min(processors(), _COMPILERS_PER_BUILD))
+        with guarded(self.cache.directory), log.open("wb") as sink:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=binary.directory,
+                env=self.go.environment(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=sink,
+                stderr=asyncio.subprocess.STDOUT,
+                # A group of its own: its compilers are ended with it, and by us alone.
+                start_new_session=True,
+            )
+        try:
+            return await process.wait() == 0
+        finally:
+            if process.returncode is None:
+                await _end(process)
+
+    def _left(self) -> str:
+        done = sum(binary.seconds for binary in self._done)
+        rest = sum(binary.seconds for binary in self.missing) - done
+        if not rest:
+            return ""
+        # This machine's pace so far, downloads, warm caches and parallel builds included.
+        pace = (time.monotonic() - self._since) / done
+        return f", {_duration(rest * pace)} left"
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _TERM_S)
+            return
+
+
+def explain(binary: Binary, output: str, log: Path) -> BuildError:
+    """What the compiler's output means, in one sentence for the person at the terminal, and the output's end."""
+    lines = [line for line in output.splitlines() if line.strip() and not line.startswith("go: downloading ")]
+    tail = "".join(f"\n    {line}" for line in lines[-_TAIL_LINES:])
+    name = binary.label
+    if "no space left on device" in output:
+        reason = (
+            f"{name} cannot be compiled: no disk space left; compiling everything takes about 9 GB in the directories "
+            "GOCACHE, GOMODCACHE and TMPDIR"
+        )
+    elif "signal: killed" in output:
+        reason = (
+            f"{name} cannot be compiled: the compiler was killed, probably for lack of memory (it needs up to 3 GB)"
+        )
+    elif "SECURITY ERROR" in output or "checksum mismatch" in output:
+        reason = f"{name} cannot be compiled: a downloaded module differs from the one pinned in go.sum"
+    elif "disabled by GOPROXY=off" in output or _NETWORK.search(output):
+        reason = f"{name} cannot be compiled: the Go module proxy (GOPROXY) cannot be reached"
+    else:
+        reason = f"{name} does not compile"
+    return BuildError(f"{reason}; the whole output is in {log}.{tail}")
+
+
+def _read(log: Path) -> str:
+    try:
+        return log.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _duration(seconds: float) -> str:
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {max(seconds, 1):.0f} s"
