@@ -8,6 +8,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from sandbox.aws import demo_input
 from sandbox.aws.asgi import Response, Scope
+from sandbox.aws.ec2.capacity import Capacity
+from sandbox.aws.ec2.install import install as install_ec2
 from sandbox.aws.events import EventInjector
 from sandbox.aws.gateway import Gateway
 from sandbox.aws.iam_mirror import IamMirror
@@ -27,12 +29,16 @@ def build(state: State) -> Gateway:
     """The gateway of a sandbox, seeded and patched."""
     moto = AsyncioWSGIMiddleware(DomainDispatcherApplication(create_backend_app), max_body_size=_MOTO_BODY_LIMIT)
     events = EventInjector(state.account, state.region)
+    capacity = Capacity()
+    instance_events = install_ec2(state.account, state.region, capacity, events, lambda: None)
     return Gateway(
         ministack=ministack_app.app,
         moto=moto,
         routes={
             "/_sandbox/health": _health,
             "/_sandbox/events": events.route,
+            "/_sandbox/capacity": capacity.route,
+            "/_sandbox/spot-interruption": instance_events.interrupt,
             "/_sandbox/input/": demo_input.route,
         },
         observers={"iam": IamMirror(moto, state.account)},

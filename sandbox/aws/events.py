@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +23,11 @@ class EventInjector:
         self._region = region
 
     def put(self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()) -> None:
-        """Deliver one event to the targets of every rule that matches it."""
+        """Deliver one event to the targets of every rule that matches it; from any thread."""
+        # In a context of its own: the account and the region of the request that caused the event stay as they are.
+        contextvars.copy_context().run(self._put, source, detail_type, detail, resources)
+
+    def _put(self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str]) -> None:
         set_request_account_id(self._account)
         set_request_region(self._region)
         entry = {
