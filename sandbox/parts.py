@@ -21,12 +21,13 @@ def prepare(state: State, progress: Callable[[str], None]) -> None:
     state.logs.mkdir(parents=True, exist_ok=True)
     if not state.kubernetes:
         return
-    from sandbox.kubernetes import build, charts, pki
+    from sandbox.kubernetes import build, charts, control_plane, pki
 
     _link(state.bin, build.ensure(progress))
     state.kubelet.mkdir(parents=True, exist_ok=True)
     state.connect_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     pki.write(state)
+    control_plane.configure(state)
     charts.package(state)
 
 
