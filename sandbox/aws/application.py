@@ -10,6 +10,7 @@ from sandbox.aws import demo_input
 from sandbox.aws.asgi import Response, Scope
 from sandbox.aws.ec2.capacity import Capacity
 from sandbox.aws.ec2.install import install as install_ec2
+from sandbox.aws.eks.install import install as install_eks
 from sandbox.aws.events import EventInjector
 from sandbox.aws.gateway import Gateway
 from sandbox.aws.iam_mirror import IamMirror
@@ -30,11 +31,13 @@ def build(state: State) -> Gateway:
     moto = AsyncioWSGIMiddleware(DomainDispatcherApplication(create_backend_app), max_body_size=_MOTO_BODY_LIMIT)
     events = EventInjector(state.account, state.region)
     capacity = Capacity()
-    instance_events = install_ec2(state.account, state.region, capacity, events, lambda: None)
+    eks_routes, reconcile_node_groups = install_eks(state, ministack_app.app)
+    instance_events = install_ec2(state.account, state.region, capacity, events, reconcile_node_groups)
     return Gateway(
         ministack=ministack_app.app,
         moto=moto,
         routes={
+            **eks_routes,
             "/_sandbox/health": _health,
             "/_sandbox/events": events.route,
             "/_sandbox/capacity": capacity.route,
