@@ -9,12 +9,12 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.kubernetes.build_error import BuildError
-from sandbox.kubernetes.versions import BINARIES, KUBERNETES, Binary
+from sandbox.kubernetes.versions import BINARIES, BUILD_FLAGS, KUBERNETES, LINKER_FLAGS, Binary
 
 __all__ = ["Cache", "guarded", "root"]
 
@@ -30,9 +30,9 @@ class Cache:
     directory: Path
 
     @classmethod
-    def of(cls, flags: Sequence[str]) -> Cache:
-        """The entry for the pinned versions, compiled with these flags for this kind of machine."""
-        return cls(root() / f"kubernetes-{KUBERNETES}-{_key(flags)}")
+    def current(cls) -> Cache:
+        """The entry for the pinned versions, compiled as they are now for this kind of machine."""
+        return cls(root() / f"kubernetes-{KUBERNETES}-{_key()}")
 
     @property
     def bin(self) -> Path:
@@ -157,9 +157,9 @@ def guarded(directory: Path) -> Iterator[None]:
         raise BuildError(message) from error
 
 
-def _key(flags: Sequence[str]) -> str:
+def _key() -> str:
     """Changes with whatever could change a program: versions, flags, the dependencies' checksums, the machine."""
-    digest = hashlib.sha256(repr((platform.system(), platform.machine(), *flags)).encode())
+    digest = hashlib.sha256(repr((platform.system(), platform.machine(), *BUILD_FLAGS, LINKER_FLAGS)).encode())
     for binary in BINARIES:
         digest.update(f"{binary.label} {binary.package} {binary.stamp}\n".encode())
     for directory in sorted({binary.directory for binary in BINARIES}):

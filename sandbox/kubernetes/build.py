@@ -1,4 +1,4 @@
-"""Obtaining the programs that the sandbox runs: from the cache, from this machine, or compiled from Go modules."""
+"""Obtaining the programs and charts that the sandbox uses: from the cache, from this machine, or from Go modules."""
 
 from __future__ import annotations
 
@@ -8,42 +8,39 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from sandbox.kubernetes import charts
 from sandbox.kubernetes.binary_cache import Cache, guarded, root
 from sandbox.kubernetes.build_error import BuildError
 from sandbox.kubernetes.versions import BINARIES, Binary
 
-__all__ = ["BuildError", "cache", "ensure"]
+__all__ = ["BuildError", "ensure"]
 
-_FLAGS = ("CGO_ENABLED=0", "-trimpath", "-buildvcs=false", "-s -w")
 _BYTES_OF_ALL = 800 << 20
 _BYTES_OF_GO = 9 << 30
 
 
-def cache() -> Cache:
-    """The cache entry of the pinned versions."""
-    return Cache.of(_FLAGS)
-
-
 def ensure(report: Callable[[str], None]) -> Path:
-    """Have all programs, compiling what is missing.
+    """Have all programs and all charts in the cache, compiling and packaging what is missing.
 
     Args:
         report: gets one line of progress at a time; nothing if all is there.
 
     Returns:
-        the directory that holds them.
+        the directory that holds the programs.
 
     Raises:
         BuildError: one cannot be compiled or kept. What was compiled before stays; the next call goes on from there.
     """
-    entry = cache()
-    if not entry.missing():
+    entry = Cache.current()
+    if not entry.missing() and charts.are_cached(entry):
         return entry.bin
     entry.prepare()
     with entry.locked(report):
         # Another checkout may have compiled them while this one waited.
         if entry.missing():
             _fill(entry, report)
+        if not charts.are_cached(entry):
+            _package(entry, report)
     return entry.bin
 
 
@@ -82,6 +79,13 @@ def _compile(entry: Cache, missing: Sequence[Binary], report: Callable[[str], No
     except KeyboardInterrupt:
         report("Interrupted; what is compiled is kept, the next start goes on from there")
         raise
+
+
+def _package(entry: Cache, report: Callable[[str], None]) -> None:
+    from sandbox.kubernetes.go_toolchain import Go
+
+    charts.make(entry, Go.find())
+    report(f"  charts: {', '.join(charts.FILES)} packaged")
 
 
 def _check_space(entry: Cache, report: Callable[[str], None]) -> None:

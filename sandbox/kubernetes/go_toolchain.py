@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.kubernetes.build_error import BuildError
-from sandbox.kubernetes.versions import Binary, required_go
+from sandbox.kubernetes.versions import BUILD_FLAGS, LINKER_FLAGS, Binary, required_go
 
-__all__ = ["FLAGS", "LINKER_FLAGS", "Go"]
-
-FLAGS = ("-mod=readonly", "-trimpath")
-LINKER_FLAGS = "-s -w"
+__all__ = ["Go"]
 
 # Nothing of the caller's shell may change what is compiled, for which machine, or from which go.mod.
 _FIXED = {
@@ -78,7 +75,7 @@ class Go:
         return [
             str(self.program),
             "build",
-            *FLAGS,
+            *BUILD_FLAGS,
             f"-p={processes}",
             f"-ldflags={linker_flags}",
             f"-o={output}",

@@ -8,13 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["BINARIES", "KARPENTER", "KEDA", "KUBERNETES", "Binary", "required_go"]
+__all__ = ["BINARIES", "BUILD_FLAGS", "KARPENTER", "KEDA", "KUBERNETES", "LINKER_FLAGS", "Binary", "required_go"]
 
 KUBERNETES = "1.35.4"
 ETCD = "3.6.8"
 HELM = "3.20.2"
 KARPENTER = "1.14.3"
 KEDA = "2.21.0"
+
+# How all of them are compiled: from exactly the modules in go.sum, without this machine's paths and debug tables.
+BUILD_FLAGS = ("-mod=readonly", "-trimpath")
+LINKER_FLAGS = "-s -w"
 
 _FOLDERS = Path(__file__).resolve().parent / "binaries"
 
