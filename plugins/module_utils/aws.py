@@ -155,6 +155,13 @@ def tag_changes(
     return changed, sorted(removed)
 
 
+def tags_after(current: Mapping[str, str], wanted: Mapping[str, str] | None, purge: bool) -> dict[str, str]:
+    """The tags as tag_changes leaves them, without AWS's own: what a diff shows."""
+    changed, removed = tag_changes(current, wanted, purge)
+    kept = {name: value for name, value in current.items() if name not in removed and not name.startswith("aws:")}
+    return {**kept, **changed}
+
+
 def canonical(document: Any) -> str:
     """JSON in one fixed spelling, for policies that are compared as text."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
