@@ -17,12 +17,17 @@ fi
 
 rm -rf "$tree"
 mkdir -p "$tree"
+collections=$("$bin/python" -c 'import ansible_collections; print(*ansible_collections.__path__)')
+for namespace in amazon ansible community kubernetes; do
+    ln -sfn "$collections/$namespace" "$tree/../../$namespace"
+done
 cd "$root"
 git ls-files --cached --others --exclude-standard -z |
     while IFS= read -r -d '' file; do [ -e "$file" ] && printf '%s\0' "$file"; done |
     tar --create --null --files-from - | tar --extract --directory "$tree"
 
 cd "$tree"
+git init --quiet  # else it asks the checkout around it, which ignores build/
 export PATH="$bin:$PATH"
 command=$1
 shift
