@@ -56,9 +56,10 @@ def _logs(arguments: argparse.Namespace) -> int:
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    from sandbox import push
+    # Late: boto3 takes a third of a second to import.
+    from sandbox.push import push
 
-    push.push(State.load(arguments.state), arguments.image, _say)
+    push(State.load(arguments.state), arguments.image, _say)
     return 0
 
 

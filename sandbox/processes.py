@@ -19,10 +19,12 @@ __all__ = ["OWNER", "Found", "Process", "bring_up", "find", "healthy", "start", 
 OWNER = "SANDBOX_OWNER"
 NAME = "SANDBOX_PROCESS"
 
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _POLL_S = 0.05
 _TERM_S = 15.0
 _KILL_S = 10.0
-# What must not reach a process of the sandbox from the shell that started it: credentials and endpoints of real clouds.
+# What must not reach a process of the sandbox from the shell that started it: credentials and endpoints of real clouds,
+# and proxies, since whatever it talks to is on this machine.
 _FOREIGN = ("AWS_", "KUBE", "SANDBOX_", "MINISTACK_", "MOTO_")
 
 
@@ -62,8 +64,12 @@ class Found:
 
 def environment(process: Process, owner: Path) -> dict[str, str]:
     """The caller's environment without what points at other clouds, the process's own entries, and the owner's mark."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
+    kept = {key: value for key, value in os.environ.items() if not _is_foreign(key)}
     return {**kept, **process.env, OWNER: str(owner), NAME: process.name}
+
+
+def _is_foreign(key: str) -> bool:
+    return key.startswith(_FOREIGN) or key.lower().endswith("_proxy")
 
 
 def start(process: Process, owner: Path, pass_fds: Collection[int] = ()) -> int:
@@ -96,7 +102,7 @@ def healthy(process: Process) -> bool:
     """Whether the process serves right now."""
     try:
         if isinstance(process.ready, str):
-            with urllib.request.urlopen(process.ready, timeout=2) as answer:
+            with _NO_PROXY.open(process.ready, timeout=2) as answer:
                 return bool(answer.status == 200)
         return process.ready()
     except (OSError, urllib.error.URLError):

@@ -6,7 +6,7 @@ from hypercorn.middleware import AsyncioWSGIMiddleware
 from ministack import app as ministack_app
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from sandbox.aws import demo_input
+from sandbox.aws import api_gateway, demo_input, ecr, pins, tracing
 from sandbox.aws.asgi import Response, Scope
 from sandbox.aws.ec2.capacity import Capacity
 from sandbox.aws.ec2.install import install as install_ec2
@@ -27,14 +27,23 @@ async def _health(scope: Scope, body: bytes) -> Response:
 
 
 def build(state: State) -> Gateway:
-    """The gateway of a sandbox, seeded and patched."""
+    """The gateway of a sandbox, seeded and patched; once in a process.
+
+    Raises:
+        SandboxError: ministack or moto is not the one that the patches were written for.
+    """
+    pins.check()
+    api_gateway.install()
+    ecr.install()
+    tracing.install()
+    ministack = tracing.traced(ministack_app.app)
     moto = AsyncioWSGIMiddleware(DomainDispatcherApplication(create_backend_app), max_body_size=_MOTO_BODY_LIMIT)
     events = EventInjector(state.account, state.region)
     capacity = Capacity()
-    eks_routes, reconcile_node_groups = install_eks(state, ministack_app.app)
+    eks_routes, reconcile_node_groups = install_eks(state, ministack)
     instance_events = install_ec2(state.account, state.region, capacity, events, reconcile_node_groups)
     return Gateway(
-        ministack=ministack_app.app,
+        ministack=ministack,
         moto=moto,
         routes={
             **eks_routes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 from sandbox.state import State
 
@@ -11,6 +12,8 @@ __all__ = ["apply"]
 
 def apply(state: State) -> None:
     """Set this process's environment for this sandbox; call it before ministack or moto is imported."""
+    temporary = state.directory / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
     for key in [key for key in os.environ if key.startswith(("AWS_", "MINISTACK_", "MOTO_"))]:
         del os.environ[key]
     os.environ.update(
@@ -29,6 +32,11 @@ def apply(state: State) -> None:
             # ministack would start containers (k3s, ECS tasks) and clear away old ones of its own; none of that here.
             "DOCKER_HOST": f"unix://{state.directory}/no-docker.sock",
             "LAMBDA_EXECUTOR": "local",
+            # The code of Lambda functions is unpacked there, and goes with the sandbox.
+            "TMPDIR": str(temporary),
+            "STATE_DIR": str(temporary),
+            "S3_DATA_DIR": str(temporary),
         }
     )
+    tempfile.tempdir = str(temporary)
     os.environ.setdefault("LOG_LEVEL", "WARNING")

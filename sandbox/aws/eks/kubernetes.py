@@ -22,10 +22,13 @@ def poster(url: str, pki: Path) -> Any:
     def post(path: str, document: dict[str, Any]) -> dict[str, Any]:
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
         request = urllib.request.Request(
             url + path, data=json.dumps(document).encode(), headers={"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, context=context, timeout=_TIMEOUT_S) as answer:
+        with opener.open(request, timeout=_TIMEOUT_S) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 
