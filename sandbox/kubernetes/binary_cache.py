@@ -100,14 +100,8 @@ class Cache:
         with guarded(self.directory):
             handle = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(handle, 20, 0).decode(errors="replace").strip() or "unknown"
-                report(f"Another sandbox (pid {holder}) is compiling the Kubernetes programs; waiting for it")
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            os.truncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            with guarded(self.directory):
+                _lock(handle, report)
             yield
         finally:
             os.close(handle)
@@ -166,6 +160,17 @@ def _key() -> str:
         for name in ("go.mod", "go.sum"):
             digest.update((directory / name).read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _lock(handle: int, report: Callable[[str], None]) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, 20, 0).decode(errors="replace").strip() or "unknown"
+        report(f"Another sandbox (pid {holder}) is compiling the Kubernetes programs; waiting for it")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    os.truncate(handle, 0)
+    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
 
 
 def _size(file: Path) -> int | None:

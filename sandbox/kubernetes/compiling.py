@@ -27,6 +27,8 @@ _BYTES_PER_BUILD = 3 << 30
 _COMPILERS_PER_BUILD = 4
 _NETWORK_ATTEMPTS = 3
 _TERM_S = 5.0
+# Ten times what the longest takes on two processors; Go itself waits for ever on a proxy that stalls.
+_DEADLINE_S = 3600.0
 _TAIL_LINES = 12
 
 _NETWORK = re.compile(
@@ -82,11 +84,9 @@ class Compilation:
         self._since = time.monotonic()
         try:
             asyncio.run(self._all())
-        except* BuildError as errors:
-            first = errors.exceptions[0]
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
-            raise first from None
+        except BaseExceptionGroup as group:
+            # Whatever failed first ended the others; its own words say enough.
+            raise group.exceptions[0] from None
 
     async def _all(self) -> None:
         waiting = deque(lanes(self.missing, self.jobs))
@@ -126,19 +126,28 @@ class Compilation:
 
     async def _compiled(self, binary: Binary, output: Path, log: Path) -> bool:
         command = self.go.build_command(binary, output, min(processors(), _COMPILERS_PER_BUILD))
-        with guarded(self.cache.directory), log.open("wb") as sink:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                cwd=binary.directory,
-                env=self.go.environment(),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=sink,
-                stderr=asyncio.subprocess.STDOUT,
-                # A group of its own: its compilers are ended with it, and by us alone.
-                start_new_session=True,
-            )
+        with guarded(self.cache.directory):
+            sink = log.open("wb")
+        with sink:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    cwd=binary.directory,
+                    env=self.go.environment(),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=asyncio.subprocess.STDOUT,
+                    # A group of its own: its compilers are ended with it, and by us alone.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise BuildError(f"{self.go.program} cannot be run: {error}.") from error
         try:
-            return await process.wait() == 0
+            return await asyncio.wait_for(process.wait(), _DEADLINE_S) == 0
+        except TimeoutError:
+            raise BuildError(
+                f"{binary.label} was not compiled after {_DEADLINE_S / 60:.0f} min; what Go printed is in {log}."
+            ) from None
         finally:
             if process.returncode is None:
                 await _end(process)
@@ -167,7 +176,7 @@ def explain(binary: Binary, output: str, log: Path) -> BuildError:
     lines = [line for line in output.splitlines() if line.strip() and not line.startswith("go: downloading ")]
     tail = "".join(f"\n    {line}" for line in lines[-_TAIL_LINES:])
     name = binary.label
-    if "no space left on device" in output:
+    if "no space left on device" in output or "quota exceeded" in output:
         reason = (
             f"{name} cannot be compiled: no disk space left; compiling everything takes about 9 GB in the directories "
             "GOCACHE, GOMODCACHE and TMPDIR"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.kubernetes.binary_cache import root
 from sandbox.kubernetes.build_error import BuildError
 from sandbox.kubernetes.versions import BUILD_FLAGS, LINKER_FLAGS, Binary, required_go
 
@@ -66,8 +67,8 @@ class Go:
         """The environment of every go command; proxies, private registries and caches stay the user's."""
         kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
         # Go derives its caches from HOME, which services and cron jobs may lack.
-        kept.setdefault("HOME", str(Path.home()))
-        return {**kept, **_FIXED}
+        home = Path.home() if _has_home() else root()
+        return {"HOME": str(home), **kept, **_FIXED}
 
     def build_command(self, binary: Binary, output: Path, processes: int) -> list[str]:
         """The command that compiles a program; run it in the program's directory."""
@@ -106,6 +107,14 @@ class Go:
             reason = str(answer.get("Error") or done.stderr).strip()
             raise BuildError(f"The sources of {binary.label} cannot be obtained from the Go module proxy: {reason}")
         return Path(answer["Dir"])
+
+
+def _has_home() -> bool:
+    try:
+        Path.home()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _candidates() -> Iterator[Path]:
