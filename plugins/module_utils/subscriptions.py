@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.aws import (
+    Account,
     canonical,
     doing,
     found,
@@ -41,18 +42,23 @@ class Subscription:
         return self.arn in PENDING
 
 
+def topic_arn(where: Account, topic: str) -> str:
+    """The ARN of a topic that the operator gave by name or ARN."""
+    return topic if topic.startswith("arn:") else where.arn("sns", topic)
+
+
 def wanted(protocol: str, endpoint: str, policy: Mapping[str, Any], raw: bool = False) -> dict[str, Any]:
     """A subscription as it shall be; an empty policy takes every message."""
     return {"protocol": protocol, "endpoint": endpoint, "filter_policy": dict(policy), "raw": raw}
 
 
-def read(sns: Any, topic_arn: str) -> list[Subscription]:
+def read(sns: Any, topic: str) -> list[Subscription]:
     """All subscriptions of a topic, none if there is no such topic (yet)."""
-    with doing(f"list the subscriptions of {topic_arn}"):
+    with doing(f"list the subscriptions of {topic}"):
         listed = found(
             functools.partial(pages, sns, "list_subscriptions_by_topic", "Subscriptions"),
             *NOT_FOUND,
-            TopicArn=topic_arn,
+            TopicArn=topic,
         )
         read_one = [functools.partial(_read, sns, entry) for entry in listed or ()]
         return [subscription for subscription in together(read_one) if subscription]
@@ -106,31 +112,31 @@ def _with(change: Change, subscription: Subscription | None) -> Change:
     return Change(change.action, change.kind, change.name, change.before, change.after, arn)
 
 
-def apply(sns: Any, topic_arn: str, changes: Sequence[Change]) -> None:
+def apply(sns: Any, topic: str, changes: Sequence[Change]) -> None:
     """Make the creations, then the updates: a message may for a moment match two filters, but never none."""
     for action, call in (("create", _create), ("update", _update)):
-        _each(call, sns, topic_arn, changes, action)
+        _each(call, sns, topic, changes, action)
 
 
-def apply_deletions(sns: Any, topic_arn: str, changes: Sequence[Change]) -> None:
+def apply_deletions(sns: Any, topic: str, changes: Sequence[Change]) -> None:
     """Make the deletions; before those of the queues, so that SNS never sends to a queue that is gone."""
-    _each(_delete, sns, topic_arn, changes, "delete")
+    _each(_delete, sns, topic, changes, "delete")
 
 
 def _each(
-    call: Callable[[Any, str, Change], None], sns: Any, topic_arn: str, changes: Sequence[Change], action: str
+    call: Callable[[Any, str, Change], None], sns: Any, topic: str, changes: Sequence[Change], action: str
 ) -> None:
     ours = [change for change in changes if (change.kind, change.action) == ("subscription", action)]
-    together([functools.partial(call, sns, topic_arn, change) for change in ours])
+    together([functools.partial(call, sns, topic, change) for change in ours])
 
 
-def _create(sns: Any, topic_arn: str, change: Change) -> None:
+def _create(sns: Any, topic: str, change: Change) -> None:
     attributes = {"RawMessageDelivery": _flag(change.after["raw"])}
     if change.after["filter_policy"]:
         attributes["FilterPolicy"] = canonical(change.after["filter_policy"])
-    with doing(f"subscribe {change.name} to {topic_arn}"):
+    with doing(f"subscribe {change.name} to {topic}"):
         sns.subscribe(
-            TopicArn=topic_arn,
+            TopicArn=topic,
             Protocol=change.after["protocol"],
             Endpoint=change.after["endpoint"],
             Attributes=attributes,
@@ -138,7 +144,7 @@ def _create(sns: Any, topic_arn: str, change: Change) -> None:
         )
 
 
-def _update(sns: Any, topic_arn: str, change: Change) -> None:
+def _update(sns: Any, topic: str, change: Change) -> None:
     settings = {}
     if "filter_policy" in change.after:
         if "scope" in change.before["filter_policy"]:
@@ -146,13 +152,13 @@ def _update(sns: Any, topic_arn: str, change: Change) -> None:
         settings["FilterPolicy"] = canonical(change.after["filter_policy"])
     if "raw" in change.after:
         settings["RawMessageDelivery"] = _flag(change.after["raw"])
-    with doing(f"change the subscription of {change.name} to {topic_arn}"):
+    with doing(f"change the subscription of {change.name} to {topic}"):
         for name, value in settings.items():
             sns.set_subscription_attributes(SubscriptionArn=change.data, AttributeName=name, AttributeValue=value)
 
 
-def _delete(sns: Any, topic_arn: str, change: Change) -> None:
-    with doing(f"unsubscribe {change.name} from {topic_arn}"):
+def _delete(sns: Any, topic: str, change: Change) -> None:
+    with doing(f"unsubscribe {change.name} from {topic}"):
         found(sns.unsubscribe, *NOT_FOUND, SubscriptionArn=change.data)
 
 

@@ -30,8 +30,8 @@ options:
     description: What the names of all queues start with; also the value of the tag that marks them.
     type: str
     required: true
-  topic_arn:
-    description: The topic that feeds the queues.
+  topic:
+    description: The topic that feeds the queues, by name or ARN.
     type: str
     required: true
   state:
@@ -107,7 +107,7 @@ EXAMPLES = r"""
 - name: Two models with a queue of their own, paying users, and one queue for every other model
   stable_diffusion.eks.queue_routing:
     name: sd
-    topic_arn: arn:aws:sns:us-east-1:123456789012:sd-input
+    topic: sd-input
     route_table: sd-tasks
     runtimes:
       - name: portrait
@@ -122,7 +122,7 @@ EXAMPLES = r"""
 - name: Take all of it away, messages included
   stable_diffusion.eks.queue_routing:
     name: sd
-    topic_arn: arn:aws:sns:us-east-1:123456789012:sd-input
+    topic: sd-input
     route_table: sd-tasks
     state: absent
     force: true
@@ -177,7 +177,7 @@ from ansible_collections.stable_diffusion.eks.plugins.module_utils.queue_routing
 
 ARGUMENTS = {
     "name": {"type": "str", "required": True},
-    "topic_arn": {"type": "str", "required": True},
+    "topic": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "runtimes": {
         "type": "list",
@@ -205,10 +205,11 @@ def perform(module: Any) -> Result:
     """Normalise, list, plan, apply unless in check mode, and say what there is."""
     params = module.params
     runtimes = routing_rules.normalise(params["runtimes"]) if params["state"] == "present" else None
+    where = account(module)
     settings = Settings(
         name=params["name"],
-        topic_arn=params["topic_arn"],
-        account=account(module),
+        topic_arn=subscriptions.topic_arn(where, params["topic"]),
+        account=where,
         visibility=params["visibility_timeout"],
         retention=params["message_retention"],
         max_receive_count=params["max_receive_count"],
