@@ -1,1 +1,7 @@
 """Stable Diffusion as an asynchronous service: the data plane of stable_diffusion.eks."""
+
+from __future__ import annotations
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

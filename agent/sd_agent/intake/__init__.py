@@ -1,0 +1,1 @@
+"""The Lambda behind the API: validate, claim in the task table, publish."""
