@@ -1,0 +1,218 @@
+"""`sandbox up`, `down`, `status`, `env` and `logs`, by the command's own entry point."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import signal
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sandbox import parts, processes
+from sandbox.cli import main
+from sandbox.errors import SandboxError
+from sandbox.processes import Process
+from sandbox.state import State
+
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def run(directory: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command on the state directory: (status, output, errors)."""
+
+    def command(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main([words[0], "--state", str(directory), *words[1:]])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return command
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def pids(directory: Path) -> dict[str | None, int]:
+    return {process.name: process.pid for process in processes.find(directory)}
+
+
+def test_up_status_down(directory: Path, run: Run) -> None:
+    status, out, _ = run("up")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()[:2]] == ["aws", "kubelet"]
+    assert out.splitlines()[-1].startswith("The sandbox is up after ")
+    status, out, _ = run("status")
+    assert status == 0
+    assert [line.split()[-1] for line in out.splitlines()] == ["healthy", "healthy"]
+    assert [int(line.split()[1]) for line in out.splitlines()] == list(pids(directory).values())
+    assert run("down") == (0, "2 processes ended.\n", "")
+    assert pids(directory) == {}
+    status, _, err = run("status")
+    assert status == 1
+    assert "There is no sandbox in" in err
+    assert run("down")[0] == 0
+
+
+def test_up_when_up_changes_nothing(directory: Path, run: Run) -> None:
+    run("up")
+    before = pids(directory)
+    status, out, _ = run("up")
+    assert (status, pids(directory)) == (0, before)
+    assert "is up already" in out
+    assert "is up already" in run("up", "--only", "aws")[1]
+
+
+@pytest.mark.parametrize("victim", ["aws", "kubelet"])
+def test_up_after_a_kill_starts_anew(directory: Path, run: Run, victim: str) -> None:
+    run("up")
+    before = pids(directory)
+    slot = State.load(directory).slot
+    os.kill(before[victim], signal.SIGKILL)
+    status, out, _ = run("status")
+    assert status == 1
+    assert [line.split()[-1] for line in out.splitlines() if line.startswith(victim)] == ["ended"]
+    status, out, _ = run("up")
+    assert status == 0
+    assert "1 processes of an earlier sandbox ended." in out
+    assert not set(pids(directory).values()) & set(before.values())
+    assert State.load(directory).slot == slot
+
+
+def test_up_for_more_than_is_there_starts_anew(directory: Path, run: Run) -> None:
+    run("up", "--only", "aws", "--hpa-sync", "5s")
+    assert list(pids(directory)) == ["aws"]
+    assert State.load(directory).hpa_sync == "5s"
+    assert run("up")[0] == 0
+    assert sorted(name or "" for name in pids(directory)) == ["aws", "kubelet"]
+
+
+def test_two_sandboxes_side_by_side(directory: Path, run: Run) -> None:
+    run("up")
+    other = directory.parent / "other"
+    assert main(["up", "--state", str(other)]) == 0
+    one, two = State.load(directory), State.load(other)
+    assert one.slot != two.slot
+    assert not set(one.ports.values()) & set(two.ports.values())
+    assert main(["down", "--state", str(other)]) == 0
+    assert len(pids(directory)) == 2
+
+
+def test_a_slot_is_held_until_the_last_process_is_dead(directory: Path, run: Run) -> None:
+    run("up")
+    slot = State.load(directory).slot
+    os.kill(pids(directory)["aws"], signal.SIGKILL)
+    other = directory.parent / "other"
+    assert main(["up", "--state", str(other)]) == 0
+    assert State.load(other).slot != slot
+    main(["down", "--state", str(other)])
+
+
+def test_a_failed_start_leaves_nothing(
+    directory: Path, run: Run, make: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(state: State) -> list[Process]:
+        argv = ("/nowhere/kubelet",)
+        good = make("aws", directory=state.directory)
+        return [good, Process(name="kubelet", argv=argv, ready=lambda: False, log=state.logs / "kubelet.log")]
+
+    monkeypatch.setattr(parts, "processes", broken)
+    status, _, err = run("up")
+    assert status == 1
+    assert err.startswith("sandbox: kubelet cannot be started: ")
+    assert pids(directory) == {}
+    assert run("status")[0] == 1
+
+
+def test_ctrl_c_takes_down_what_was_started(
+    directory: Path, run: Run, make: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> bool:
+        raise KeyboardInterrupt
+
+    def slow(state: State) -> list[Process]:
+        good = make("aws", directory=state.directory)
+        return [good, Process(name="x", argv=good.argv, ready=interrupted, log=state.logs / "x.log")]
+
+    monkeypatch.setattr(parts, "processes", slow)
+    status, _, err = run("up")
+    assert (status, err) == (130, "sandbox: interrupted; what it had started is ended.\n")
+    assert pids(directory) == {}
+
+
+def test_errors_of_the_preparation_are_told(directory: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_state: State, _say: object) -> None:
+        raise SandboxError("The cache cannot be written.")
+
+    monkeypatch.setattr(parts, "prepare", fail)
+    assert run("up")[0::2] == (1, "sandbox: The cache cannot be written.\n")
+    assert run("up")[0] == 1
+
+
+def test_a_directory_with_other_things_is_left_alone(directory: Path, run: Run) -> None:
+    directory.mkdir()
+    (directory / "thesis.txt").write_text("precious")
+    for command in ("up", "down"):
+        status, _, err = run(command)
+        assert status == 1
+        assert "holds other things than a sandbox" in err
+    assert (directory / "thesis.txt").read_text() == "precious"
+
+
+def test_a_directory_that_cannot_be_made_is_told(directory: Path, run: Run) -> None:
+    directory.parent.joinpath("file").write_text("")
+    status = main(["up", "--state", str(directory.parent / "file" / "state")])
+    assert status == 1
+
+
+def test_two_at_work_in_one_directory(directory: Path, run: Run) -> None:
+    directory.mkdir()
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status, _, err = run("up")
+    assert status == 1
+    assert "Another `sandbox up` or `down` is at work" in err
+
+
+def test_env_is_for_a_shell(directory: Path, run: Run) -> None:
+    run("up", "--only", "aws")
+    _, out, _ = run("env")
+    found = dict(shlex.split(line)[1].split("=", 1) for line in out.splitlines())
+    assert found["AWS_ENDPOINT_URL"] == State.load(directory).aws_url
+    assert (found["AWS_ACCESS_KEY_ID"], found["AWS_REGION"]) == ("123456789012", "us-east-1")
+    assert not {"SANDBOX_OWNER", "KUBECONFIG", "PATH"} & found.keys()
+    run("up")
+    _, out, _ = run("env")
+    found = dict(shlex.split(line)[1].split("=", 1) for line in out.splitlines())
+    assert found["KUBECONFIG"] == str(directory / "admin.kubeconfig")
+    assert found["SANDBOX_CHARTS"] == str(directory / "charts")
+    assert found["PATH"] == f"{directory / 'bin'}:$PATH"
+
+
+def test_logs(directory: Path, run: Run) -> None:
+    run("up")
+    assert run("logs")[1] == "aws\nkubelet\n"
+    assert run("logs", "aws")[1] == "serving\n"
+    assert run("logs", "nobody")[0::2] == (
+        1,
+        "sandbox: There is no log of 'nobody'; there is: aws, kubelet.\n",
+    )
+    run("down")
+    assert run("logs", "aws", "--follow")[1] == "serving\n"
+
+
+def test_the_embedded_aws_alone_is_up_in_a_moment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = tmp_path / "real"
+    try:
+        assert main(["up", "--only", "aws", "--state", str(directory)]) == 0
+        url = State.load(directory).aws_url
+        with urllib.request.urlopen(f"{url}/_sandbox/health", timeout=5) as answer:
+            assert answer.status == 200
+        assert main(["status", "--state", str(directory)]) == 0
+    finally:
+        assert main(["down", "--state", str(directory)]) == 0
+    assert processes.find(directory) == []
