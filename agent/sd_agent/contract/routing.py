@@ -83,6 +83,8 @@ def route(table: RouteTable, task: Task, tier: str | None = None) -> Route:
         found = _first(runtime for runtime in tiered if runtime.models is None or runtime.lists(model))
         if found is not None:
             return Route(runtime=found.name, by=RoutedBy.TIER)
+    if model is None:
+        raise NoRuntime("the request names neither a runtime nor a model", "runtime")
     open_to_all = [runtime for runtime in runtimes if runtime.tier is None]
     found = _first(runtime for runtime in open_to_all if runtime.lists(model))
     if found is not None:
@@ -90,8 +92,6 @@ def route(table: RouteTable, task: Task, tier: str | None = None) -> Route:
     found = _first(runtime for runtime in open_to_all if runtime.dynamic)
     if found is not None:
         return Route(runtime=found.name, by=RoutedBy.DYNAMIC)
-    if model is None:
-        raise NoRuntime("the request names neither a runtime nor a model, and there is no dynamic runtime", "runtime")
     raise NoRuntime(f"no runtime serves the model {model}", "sd_model_checkpoint")
 
 

@@ -64,6 +64,19 @@ class Application:
 
     def respond(self, event: Mapping[str, Any]) -> Response:
         """Answer one event; never raises."""
+        response = self._respond(event)
+        _log.info(
+            "request",
+            extra={
+                "method": event.get("httpMethod"),
+                "path": event.get("path"),
+                "status": response["statusCode"],
+                "request_id": (event.get("requestContext") or {}).get("requestId"),
+            },
+        )
+        return response
+
+    def _respond(self, event: Mapping[str, Any]) -> Response:
         try:
             request = Request.from_event(event)
             return self._route(request)(request)
