@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,26 +36,9 @@ def processes(state: State) -> list[Process]:
     if not state.kubernetes:
         return [aws.process(state)]
     from sandbox.kubernetes import control_plane
+    from sandbox.kubernetes.kubelet import control as kubelet
 
-    return [aws.process(state), *control_plane.processes(state), _kubelet(state)]
-
-
-def _kubelet(state: State) -> Process:
-    """It serves as soon as it takes the API server's connections to pods, services and nodes."""
-
-    def accepts() -> bool:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(2)
-            probe.connect(str(state.connect_socket))
-        return True
-
-    return Process(
-        name="kubelet",
-        argv=(sys.executable, "-m", "sandbox.kubernetes.kubelet", "--state", str(state.directory)),
-        ready=accepts,
-        log=state.logs / "kubelet.log",
-        after=("aws", "kube-apiserver"),
-    )
+    return [aws.process(state), *control_plane.processes(state), kubelet.process(state)]
 
 
 def _link(link: Path, target: Path) -> None:
