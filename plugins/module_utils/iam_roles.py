@@ -48,11 +48,19 @@ def check(roles: Sequence[Mapping[str, Any]]) -> None:
             raise BadInput(f"roles: {role['name']} has {len(role['name'])} characters, IAM allows {NAME_LONGEST}")
 
 
-def wanted(role: Mapping[str, Any], current_tags: Mapping[str, str], purge_tags: bool) -> dict[str, Any]:
+def policy_arn(policy: str, partition: str) -> str:
+    """The ARN of a managed policy: AWS's own may be told by their names alone."""
+    return policy if policy.startswith("arn:") else f"arn:{partition}:iam::aws:policy/{policy}"
+
+
+def wanted(
+    role: Mapping[str, Any], current_tags: Mapping[str, str], purge_tags: bool, partition: str = "aws"
+) -> dict[str, Any]:
     """An entry of the module's option in the form that is compared; keys that are not given are left out."""
+    managed = {policy_arn(policy, partition) for policy in role.get("managed_policies") or ()}
     asked: dict[str, Any] = {
         "trust": role.get("trust_policy") or trust(role["services"]),
-        "managed_policies": sorted(set(role.get("managed_policies") or ())),
+        "managed_policies": sorted(managed),
         "policies": {name: document(statements) for name, statements in (role.get("policies") or {}).items()},
     }
     if role.get("description") is not None:

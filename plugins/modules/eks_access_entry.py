@@ -51,8 +51,8 @@ options:
         elements: dict
         default: []
         suboptions:
-          policy_arn:
-            description: ARN of an access policy, such as V(arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy).
+          policy:
+            description: An access policy of EKS, by its name such as V(AmazonEKSViewPolicy), or by its ARN.
             type: str
             required: true
           namespaces:
@@ -90,7 +90,7 @@ EXAMPLES = r"""
         type: EC2_LINUX
       - principal_arn: arn:aws:iam::123456789012:role/operators
         policies:
-          - policy_arn: arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy
+          - policy: AmazonEKSViewPolicy
             namespaces: [sd]
 """
 
@@ -102,6 +102,7 @@ changes:
   elements: str
 """
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -133,14 +134,22 @@ def wanted(params: dict[str, Any]) -> dict[str, dict[str, Any] | None]:
     done: dict[str, dict[str, Any] | None] = {}
     for entry in params["entries"]:
         name = entry["principal_arn"]
+        if not re.fullmatch(r"arn:[^:]+:iam::\d*:[^:]+", name):
+            raise BadInput(f'entries: "{name}" is not the ARN of a role or user')
         if entry["type"] != "STANDARD" and (entry["groups"] or entry["policies"]):
             raise BadInput(f"entries: {name} is of type {entry['type']}, which takes neither groups nor policies")
-        policies = {policy["policy_arn"]: sorted(policy["namespaces"]) for policy in entry["policies"]}
+        policies = {policy_arn(policy["policy"], name): sorted(policy["namespaces"]) for policy in entry["policies"]}
         done[name] = {"type": entry["type"], "policies": policies}
         if entry["type"] == "STANDARD":
             # EKS gives nodes a group of its own.
             done[name]["groups"] = sorted(entry["groups"])
     return done
+
+
+def policy_arn(policy: str, principal: str) -> str:
+    """The ARN of an access policy that is told by its name, in the principal's partition."""
+    partition = principal.split(":")[1]
+    return policy if policy.startswith("arn:") else f"arn:{partition}:eks::aws:cluster-access-policy/{policy}"
 
 
 def described(api: Any, cluster: str, principal: str) -> dict[str, Any] | None:
@@ -215,7 +224,7 @@ def _apply(api: Any, params: dict[str, Any], change: Change) -> None:
 def main() -> None:
     """Ansible's entry point."""
     texts = {"type": "list", "elements": "str", "default": []}
-    policy = {"policy_arn": {"type": "str", "required": True}, "namespaces": texts}
+    policy = {"policy": {"type": "str", "required": True}, "namespaces": texts}
     kinds = ["STANDARD", "EC2", "EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX"]
     entry = {
         "principal_arn": {"type": "str", "required": True},

@@ -42,7 +42,9 @@ options:
         description: A whole trust policy, instead of O(roles[].services).
         type: dict
       managed_policies:
-        description: ARNs of the attached policies; others are detached.
+        description:
+          - The attached policies; others are detached.
+          - ARNs, or for AWS's own policies the name alone, such as V(AmazonEKSClusterPolicy).
         type: list
         elements: str
         default: []
@@ -152,16 +154,16 @@ def perform(module: AnsibleAWSModule) -> Result:
     with doing("look at the roles"):
         current = dict(zip(names, together(lambda name=name: described(iam, name) for name in names), strict=True))
     asked: dict[str, Any] = dict.fromkeys(names)
+    where = account(module)
     if params["state"] == "present":
         for role in params["roles"]:
             if bool(role["services"]) == bool(role["trust_policy"]):
                 raise BadInput(f"roles: {role['name']} needs one of services and trust_policy")
             tags = (current[role["name"]] or {}).get("tags", {})
-            asked[role["name"]] = iam_roles.wanted(role, tags, params["purge_tags"])
+            asked[role["name"]] = iam_roles.wanted(role, tags, params["purge_tags"], where.partition)
     changes = iam_roles.plan(current, asked)
     if not module.check_mode:
         together(lambda change=change: _apply(iam, change) for change in changes)
-    where = account(module)
     arns = {name: where.arn("iam", f"role/{name}", region="") for name in names if asked[name] is not None}
     return Result(changes=changes, facts={"roles": arns})
 

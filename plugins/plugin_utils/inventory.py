@@ -30,6 +30,8 @@ SYSTEM: Schema = {
     ),
     "sd_keep": Field(type=list, default=list(KEPT), choices=KEPT),
     "sd_only": Field(type=list, default=[]),
+    "sd_task_retention": Field(type=int, default=30, low=1, high=3650),
+    "sd_tags": Field(type=dict, default={}),
 }
 
 TENANT: Schema = {
@@ -43,6 +45,12 @@ SUBSCRIBER: Schema = {
     "name": Field(type=str, required=True, pattern=LABEL, hint="may hold only lower-case letters, digits and hyphens"),
     "protocol": Field(type=str, default="sqs", choices=("sqs", "http", "https")),
     "endpoint": Field(type=str),
+    "raw": Field(type=bool, default=False),
+    "filter": {
+        "tenant": Field(type=list, default=[]),
+        "runtime": Field(type=list, default=[]),
+        "status": Field(type=list, default=[], choices=("completed", "failed", "cancelled")),
+    },
 }
 
 

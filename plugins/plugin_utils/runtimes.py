@@ -82,7 +82,7 @@ RUNTIME: Schema = {
     },
     "timeout": Field(type=int, default=600, low=1),
     "max_attempts": Field(type=int, default=3, low=1),
-    "dialect": Field(type=str, choices=("v1", "v1alpha1", "sagemaker")),
+    "dialect": Field(type=str, choices=("default", "v1alpha1", "sagemaker")),
 }
 
 # Queues and roles that other parts of the system already call <sd_name>-<this>.

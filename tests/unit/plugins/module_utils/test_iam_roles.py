@@ -48,3 +48,13 @@ def test_creation_and_deletion():
 def test_names_that_iam_refuses(roles, words):
     with pytest.raises(BadInput, match=words):
         check(roles)
+
+
+def test_awss_own_policies_by_name_in_any_partition():
+    asked = wanted(
+        {**ROLE, "managed_policies": ["AmazonEKSClusterPolicy", "arn:aws-cn:iam::1:policy/x"]}, {}, True, "aws-cn"
+    )
+    assert asked["managed_policies"] == [
+        "arn:aws-cn:iam::1:policy/x",
+        "arn:aws-cn:iam::aws:policy/AmazonEKSClusterPolicy",
+    ]
