@@ -62,20 +62,23 @@ def _fill(entry: Cache, report: Callable[[str], None]) -> None:
 
 def _compile(entry: Cache, missing: Sequence[Binary], report: Callable[[str], None]) -> None:
     # Not needed, and not imported, when the cache has everything.
-    from sandbox.kubernetes.compiling import Compilation, parallelism
+    from sandbox.kubernetes.compiling import Compilation, parallelism, thrift
     from sandbox.kubernetes.go_toolchain import Go
     from sandbox.kubernetes.machine import free_memory, processors
 
     go = Go.find()
     _check_space(entry, report)
-    jobs = parallelism(processors(), free_memory(), len({binary.folder for binary in missing}))
+    memory = free_memory()
+    jobs = parallelism(processors(), memory, len({binary.folder for binary in missing}))
     minutes = sum(binary.seconds for binary in missing) / 60
     report(
         f"Kubernetes programs: compiling {len(missing)} of {len(BINARIES)} with Go {go.version}, {jobs} at a time; "
         f"with empty caches about {minutes:.0f} min on 2 cores, once, and kept in {entry.directory}"
     )
     try:
-        Compilation(go=go, cache=entry, missing=missing, jobs=jobs, report=report).run()
+        Compilation(
+            go=go, cache=entry, missing=missing, jobs=jobs, environment=thrift(memory, jobs), report=report
+        ).run()
     except KeyboardInterrupt:
         report("Interrupted; what is compiled is kept, the next start goes on from there")
         raise

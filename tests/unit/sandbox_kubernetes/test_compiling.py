@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.kubernetes.compiling import explain, lanes, parallelism
+from sandbox.kubernetes.compiling import explain, lanes, parallelism, thrift
 from sandbox.kubernetes.machine import free_memory
 from sandbox.kubernetes.versions import BINARIES
 
@@ -16,6 +16,11 @@ GIB = 1 << 30
 )
 def test_builds_at_a_time(cores: int, memory: int, jobs: int) -> None:
     assert parallelism(cores, memory * GIB, folders=5) == jobs
+
+
+def test_memory_to_spare_is_spent() -> None:
+    assert thrift(12 * GIB, jobs=2)["GOGC"] == "400"
+    assert thrift(11 * GIB, jobs=2) == {}
 
 
 def test_one_at_a_time_goes_in_order() -> None:
