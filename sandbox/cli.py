@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ def _say(line: str) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> int:
+    # Ended by a CI system's time limit, it leaves as little behind as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     lifecycle.up(
         arguments.state,
         _say,
@@ -48,7 +51,9 @@ def _env(arguments: argparse.Namespace) -> int:
 
 def _logs(arguments: argparse.Namespace) -> int:
     if arguments.name:
-        logs.show(arguments.state, arguments.name, follow=arguments.follow)
+        # Ctrl-C is how one stops to follow.
+        with contextlib.suppress(KeyboardInterrupt):
+            logs.show(arguments.state, arguments.name, follow=arguments.follow)
         return 0
     for name in logs.names(arguments.state):
         _say(name)

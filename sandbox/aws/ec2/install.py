@@ -9,7 +9,7 @@ from moto.core.responses import BaseResponse
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses import EC2Response
 
-from sandbox.aws.ec2 import images
+from sandbox.aws.ec2 import images, network
 from sandbox.aws.ec2.capacity import Capacity
 from sandbox.aws.ec2.fleet import fleet_action
 from sandbox.aws.ec2.lifecycle import InstanceEvents
@@ -32,6 +32,7 @@ def install(
     BaseResponse.call_action = answering(BaseResponse.call_action)
     EC2Response.create_fleet = fleet_action(EC2Response.create_fleet, capacity)
     EC2Response.describe_spot_price_history = describe_spot_price_history
+    network.install()
     InstanceBackend.run_instances = instance_events.wrap_run(InstanceBackend.run_instances)
     for name, states in {
         "start_instances": ("pending", "running"),

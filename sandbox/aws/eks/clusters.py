@@ -82,7 +82,8 @@ class Clusters:
             raise EksError(409, "ResourceInUseException", "Cluster has nodegroups attached")
 
     def after_delete(self, answer: dict[str, Any]) -> None:
-        """Take away what came with the cluster."""
+        """Take away what came with the cluster or belonged to it."""
+        self._records.forget_addons(answer["cluster"]["name"])
         group = answer["cluster"]["resourcesVpcConfig"].get("clusterSecurityGroupId")
         try:
             self._ec2().delete_security_group(group_id=group)

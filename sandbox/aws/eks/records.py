@@ -35,6 +35,12 @@ class Records:
         """Every node group of every cluster."""
         return list(self._all(eks._nodegroups))
 
+    def forget_addons(self, cluster: str) -> None:
+        """Remove the add-ons of a cluster."""
+        for account, region, key in [key for key, _ in eks._addons.all_items()]:
+            if (account, region) == (self._account, self._region) and key.startswith(f"{cluster}/"):
+                eks._addons.pop_scoped(account, region, key)
+
     def associations(self, namespace: str, service_account: str) -> list[Record]:
         """The Pod Identity associations of a service account."""
         return [

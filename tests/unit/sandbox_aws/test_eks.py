@@ -41,10 +41,14 @@ def cluster(aws: Aws, role: str, subnets: list[dict[str, Any]]) -> Iterator[dict
         upgradePolicy={"supportType": "STANDARD"},
     )
     eks.get_waiter("cluster_active").wait(name=CLUSTER, WaiterConfig={"Delay": 0})
+    eks.create_addon(clusterName=CLUSTER, addonName="kube-proxy")
     yield eks.describe_cluster(name=CLUSTER)["cluster"]
     eks.delete_cluster(name=CLUSTER)
     groups = aws("ec2").describe_security_groups()["SecurityGroups"]
     assert not [group for group in groups if group["GroupName"].startswith("eks-cluster-sg")]
+    eks.create_cluster(name=CLUSTER, roleArn=role, resourcesVpcConfig={"subnetIds": ids})
+    assert eks.list_addons(clusterName=CLUSTER)["addons"] == []
+    eks.delete_cluster(name=CLUSTER)
 
 
 def test_the_cluster_is_the_local_one(

@@ -16,6 +16,7 @@ from sandbox import parts, processes
 from sandbox.cli import main
 from sandbox.errors import SandboxError
 from sandbox.processes import Process
+from sandbox.shell_env import exports
 from sandbox.state import State
 
 Say = Callable[..., str]
@@ -39,6 +40,11 @@ Run = Callable[..., tuple[int, str, str]]
 
 def pids(directory: Path) -> dict[str | None, int]:
     return {process.name: process.pid for process in processes.find(directory)}
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def test_up_status_down(directory: Path, run: Run) -> None:
@@ -72,7 +78,7 @@ def test_up_after_a_kill_starts_anew(directory: Path, run: Run, victim: str) -> 
     run("up")
     before = pids(directory)
     slot = State.load(directory).slot
-    os.kill(before[victim], signal.SIGKILL)
+    kill(before[victim])
     status, out, _ = run("status")
     assert status == 1
     assert [line.split()[-1] for line in out.splitlines() if line.startswith(victim)] == ["ended"]
@@ -105,7 +111,7 @@ def test_two_sandboxes_side_by_side(directory: Path, run: Run) -> None:
 def test_a_slot_is_held_until_the_last_process_is_dead(directory: Path, run: Run) -> None:
     run("up")
     slot = State.load(directory).slot
-    os.kill(pids(directory)["aws"], signal.SIGKILL)
+    kill(pids(directory)["aws"])
     other = directory.parent / "other"
     assert main(["up", "--state", str(other)]) == 0
     assert State.load(other).slot != slot
@@ -191,6 +197,17 @@ def test_env_is_for_a_shell(directory: Path, run: Run) -> None:
     assert found["KUBECONFIG"] == str(directory / "admin.kubeconfig")
     assert found["SANDBOX_CHARTS"] == str(directory / "charts")
     assert found["PATH"] == f"{directory / 'bin'}:$PATH"
+
+
+def test_env_keeps_another_accounts_settings_and_proxies_out(directory: Path, run: Run) -> None:
+    run("up", "--only", "aws")
+    state = State.load(directory)
+    plain = exports(state, {"AWS_REGION": "eu-west-1"})
+    assert not [line for line in plain if "proxy" in line.lower() or line.startswith("unset")]
+    shell = {"https_proxy": "http://proxy:3128", "NO_PROXY": "intranet", "AWS_PROFILE": "work"}
+    lines = exports(state, shell)
+    assert lines[0] == "unset AWS_PROFILE"
+    assert {"export NO_PROXY=intranet,127.0.0.1", "export no_proxy=intranet,127.0.0.1"} <= set(lines)
 
 
 def test_logs(directory: Path, run: Run) -> None:
