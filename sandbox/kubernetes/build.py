@@ -62,7 +62,7 @@ def _fill(entry: Cache, report: Callable[[str], None]) -> None:
 
 def _compile(entry: Cache, missing: Sequence[Binary], report: Callable[[str], None]) -> None:
     # Not needed, and not imported, when the cache has everything.
-    from sandbox.kubernetes.compiling import Compilation, parallelism, thrift
+    from sandbox.kubernetes.compiling import Compilation, garbage_collection, parallelism
     from sandbox.kubernetes.go_toolchain import Go
     from sandbox.kubernetes.machine import free_memory, processors
 
@@ -77,7 +77,7 @@ def _compile(entry: Cache, missing: Sequence[Binary], report: Callable[[str], No
     )
     try:
         Compilation(
-            go=go, cache=entry, missing=missing, jobs=jobs, environment=thrift(memory, jobs), report=report
+            go=go, cache=entry, missing=missing, jobs=jobs, environment=garbage_collection(memory, jobs), report=report
         ).run()
     except KeyboardInterrupt:
         report("Interrupted; what is compiled is kept, the next start goes on from there")

@@ -22,11 +22,12 @@ LINKER_FLAGS = "-s -w"
 
 _FOLDERS = Path(__file__).resolve().parent / "binaries"
 
+_MAJOR, _MINOR, _ = KUBERNETES.split(".")
+_STAMPED = "k8s.io/component-base/version"
 # What `kube-apiserver --version` and the /version endpoint answer; without it helm's version checks fail.
 _KUBERNETES_STAMP = (
-    f"-X k8s.io/component-base/version.gitVersion=v{KUBERNETES}"
-    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35"
-    " -X k8s.io/component-base/version.gitTreeState=clean"
+    f"-X {_STAMPED}.gitVersion=v{KUBERNETES} -X {_STAMPED}.gitMajor={_MAJOR} -X {_STAMPED}.gitMinor={_MINOR}"
+    f" -X {_STAMPED}.gitTreeState=clean"
 )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.kubernetes.compiling import explain, lanes, parallelism, thrift
+from sandbox.kubernetes.compiling import explain, garbage_collection, lanes, parallelism
 from sandbox.kubernetes.machine import free_memory
 from sandbox.kubernetes.versions import BINARIES
 
@@ -19,8 +19,8 @@ def test_builds_at_a_time(cores: int, memory: int, jobs: int) -> None:
 
 
 def test_memory_to_spare_is_spent() -> None:
-    assert thrift(12 * GIB, jobs=2)["GOGC"] == "400"
-    assert thrift(11 * GIB, jobs=2) == {}
+    assert garbage_collection(12 * GIB, jobs=2)["GOGC"] == "400"
+    assert garbage_collection(11 * GIB, jobs=2) == {}
 
 
 def test_one_at_a_time_goes_in_order() -> None:
@@ -44,7 +44,8 @@ def test_side_by_side_the_longest_lane_starts_first_and_no_folder_is_in_two() ->
             "cannot be reached",
         ),
         ("go: a@v1: module lookup disabled by GOPROXY=off", "cannot be reached"),
-        ("a.go:1:1: syntax error", "does not compile"),
+        ("a@v1: reading https://proxy.golang.org/a/@v/v1.mod: 503 Service Unavailable", "cannot be reached"),
+        ("a.go:1:1: syntax error: unexpected EOF", "does not compile"),
     ],
 )
 def test_what_the_compiler_says_becomes_a_sentence(output: str, reason: str) -> None:
