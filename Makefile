@@ -73,7 +73,7 @@ molecule: $(READY)  ## the roles' scenarios on an embedded AWS of their own
 	@tests/molecule.sh
 
 bench: $(READY)  ## figures, each beside a reference timed in the same run
-	@$(BIN)/python -m pytest tests/benchmarks --benchmarks
+	@PYTHONPATH=tests $(BIN)/python tests/benchmarks/run.py $(BENCH)
 
 soak: $(READY)  ## the long runs
 	@$(BIN)/pytest tests/system -m soak

@@ -49,7 +49,7 @@ def listing(aws: boto3.Session) -> dict[str, set[str]]:
 
 def test_teardown_asks_first(shell: Shell, aws: boto3.Session) -> None:
     before = listing(aws)
-    shell.playbook("teardown", "--extra-vars", "__sd_answer={'user_input':''}", check=False)
+    assert "Nothing was deleted" in shell.playbook("teardown", check=False)
     assert listing(aws) == before
 
 
