@@ -62,9 +62,11 @@ class Simulator:
         self.options = Options()
         self.state = State()
         self.queue = Queue()
-        models = knobs.models if knobs.models is not None else () if flags.ckpt_dir else DEFAULT_MODELS
+        # Who names a directory means the files in it.
+        real = bool(flags.ckpt_dir or flags.models_dir)
         directory = flags.ckpt_dir or f"{flags.models_dir or flags.data_dir + '/models'}/Stable-diffusion"
-        self.checkpoints = Checkpoints(directory, models, real=bool(flags.ckpt_dir))
+        models = knobs.models if knobs.models is not None else () if real else DEFAULT_MODELS
+        self.checkpoints = Checkpoints(directory, models, real=real)
         self.loader = Loader(
             self.checkpoints, self.options, seconds=knobs.load_seconds, sleep=sleep, default=flags.ckpt
         )

@@ -81,6 +81,15 @@ async def test_real_files(make: Any, small: Any, tmp_path: Path) -> None:
     assert (status, reply["error"]) == (500, "SafetensorError")
 
 
+async def test_the_models_directory(make: Any, small: Any, tmp_path: Path) -> None:
+    webui = await make("--models-dir", str(tmp_path), models=None)
+    assert await webui.get("sd-models") == []
+    (tmp_path / "Stable-diffusion").mkdir()
+    (tmp_path / "Stable-diffusion" / "a.safetensors").write_bytes(b"A")
+    await webui.post("refresh-checkpoints")
+    assert webui.info(await webui.post("txt2img", small()))["sd_model_name"] == "a"
+
+
 async def test_the_model_that_is_loaded_at_start(make: Any, small: Any) -> None:
     webui = await make("--ckpt", "dreamshaper_8.safetensors")
     assert webui.info(await webui.post("txt2img", small()))["sd_model_name"] == "dreamshaper_8"
