@@ -1,0 +1,1 @@
+"""`python -m sandbox.demo`: two requests through the whole system, told stage by stage."""
