@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections import deque
@@ -97,7 +98,7 @@ class Client:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(found, missing)
-                for answer in self._poll(queue_url, int(min(10, left))):
+                for answer in self._poll(queue_url, math.ceil(min(10, left))):
                     task_id = task_id_of(answer)
                     if task_id in missing:
                         missing.discard(str(task_id))
