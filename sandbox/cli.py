@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -68,6 +69,19 @@ def _push(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _duration(text: str) -> str:
+    """A duration as Go writes it, longer than nothing."""
+    if not re.fullmatch(r"(?=.*[1-9])(\d+(\.\d+)?(ms|s|m|h))+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 15s or 1m30s")
+    return text
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -78,9 +92,10 @@ def _parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", parents=[common], help="start it; does nothing if it is up")
     up.add_argument("--only", choices=["aws"], help="start the embedded AWS alone, without Kubernetes")
-    up.add_argument("--port", type=int, metavar="N", help="port of the embedded AWS (default: a free one)")
+    up.add_argument("--port", type=_port, metavar="N", help="port of the embedded AWS (default: a free one)")
     up.add_argument(
         "--hpa-sync",
+        type=_duration,
         default="15s",
         metavar="DURATION",
         help="how often the horizontal pod autoscaler looks (default: %(default)s, as on EKS)",

@@ -70,7 +70,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(made.pki / "apiserver.crt", made.pki / "apiserver.key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         processes.bring_up([control.process(made)], directory)

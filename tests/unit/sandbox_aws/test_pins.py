@@ -13,7 +13,7 @@ from sandbox.errors import SandboxError
     [
         "ministack.services.sqs:_not_there",
         "ministack.services.not_there:x",
-        "moto.ec2.responses:EC2Response.not_there",
+        "moto.core.exceptions:ServiceException.not_there",
         "sandbox.aws.scopes:service_of(not_there)",
     ],
 )

@@ -210,6 +210,24 @@ def test_env_keeps_another_accounts_settings_and_proxies_out(directory: Path, ru
     assert {"export NO_PROXY=intranet,127.0.0.1", "export no_proxy=intranet,127.0.0.1"} <= set(lines)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--hpa-sync", "5"], "'5' is no duration such as 15s"),
+        (["--hpa-sync", "0s"], "'0s' is no duration"),
+        (["--port", "70000"], "'70000' is no port from 1 to 65535"),
+        (["--only", "gcp"], "invalid choice"),
+    ],
+)
+def test_wrong_usage_is_told(
+    directory: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["up", "--state", str(directory), *words])
+    assert message in capsys.readouterr().err
+    assert not directory.exists()
+
+
 def test_logs(directory: Path, run: Run) -> None:
     run("up")
     assert run("logs")[1] == "aws\nkubelet\n"
