@@ -44,6 +44,8 @@ def check_answer(request: Request, answer: dict[str, Any]) -> list[str]:
     urls = answer.get("image_url")
     if not isinstance(urls, list) or not urls:
         raise DemoError(f"The answer to task {request.id} is completed but names no image.")
+    if strange := [url for url in urls if not str(url).rpartition("/")[2].startswith(f"{request.id}-")]:
+        raise DemoError(f"The answer to task {request.id} names {strange[0]}, which is not called {request.id}-<n>.")
     return [str(url) for url in urls]
 
 
@@ -69,7 +71,7 @@ def check_image(request: Request, data: bytes) -> None:
 
 
 def keep(directory: Path, request: Request, answer: dict[str, Any], fetch: Callable[[str], bytes]) -> list[Path]:
-    """Write `<id>.json` and `<id>-<n>.png`, and return their paths.
+    """Write `<id>.json` and the images under their names in S3 (`<id>-<n>.png`), and return all paths.
 
     Raises:
         DemoError: the answer or an image is not what was asked for; what was read until then stays for a look.
@@ -77,9 +79,9 @@ def keep(directory: Path, request: Request, answer: dict[str, Any], fetch: Calla
     path = directory / f"{request.id}.json"
     path.write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
     paths = [path]
-    for number, url in enumerate(check_answer(request, answer)):
+    for url in check_answer(request, answer):
         data = fetch(url)
-        path = directory / f"{request.id}-{number}.png"
+        path = directory / url.rpartition("/")[2]
         path.write_bytes(data)
         paths.append(path)
         check_image(request, data)

@@ -25,8 +25,8 @@ from sd_agent.client import Client, ClientError, WaitTimeout
 
 __all__ = ["Settings", "run"]
 
-# How long one look into the queue of answers may take; Ctrl-C waits for it.
-_SLICE_S = 1.0
+# The client rounds up to one long poll of a second, which ends with the first answer; Ctrl-C waits for it.
+_SLICE_S = 0.01
 
 Answers = dict[str, dict[str, Any]]
 
@@ -100,11 +100,14 @@ async def _answered(
     try:
         async with asyncio.timeout(settings.deadline_s):
             for request in todo:
-                answers |= await asyncio.to_thread(_earlier, aws, request, timeline)
+                earlier = await asyncio.to_thread(_earlier, aws, request)
                 receipt = await asyncio.to_thread(client.submit, request.body)
                 location = str(receipt.get("output_location", ""))
                 timeline.say("sent", f"{request.id} {request.task} -> {location}")
                 watcher.locations[request.id] = location
+                if earlier:
+                    timeline.say("answer", f"{request.id} was answered before; this is the stored answer")
+                    answers[request.id] = earlier
             while missing := {request.id for request in todo} - answers.keys():
                 for task, answer in (await asyncio.to_thread(_wait, client, missing)).items():
                     # What led to the answer is told before it.
@@ -118,13 +121,11 @@ async def _answered(
     return answers
 
 
-def _earlier(aws: Cloud, request: Request, timeline: Timeline) -> Answers:
+def _earlier(aws: Cloud, request: Request) -> dict[str, Any] | None:
     """The answer that an earlier demo got on this sandbox: the same request is never run twice."""
     row = aws.row(request.id)
-    if not row or "answer" not in row:
-        return {}
-    timeline.say("answer", f"{request.id} was answered before, this is the stored answer (`make demo` starts afresh)")
-    return {request.id: json.loads(row["answer"])}
+    stored: dict[str, Any] | None = json.loads(row["answer"]) if row and "answer" in row else None
+    return stored
 
 
 def _wait(client: Client, missing: set[str]) -> Answers:

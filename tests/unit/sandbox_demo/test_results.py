@@ -27,7 +27,13 @@ def _png(size: tuple[int, int] = (768, 768), text: str = "A dog\nSteps: 30", kin
 
 
 def _answer(**fields: Any) -> dict[str, Any]:
-    return {"id": "21123", "result": True, "status": "completed", "image_url": ["s3://b/outputs/21123/x.png"], **fields}
+    return {
+        "id": "21123",
+        "result": True,
+        "status": "completed",
+        "image_url": ["s3://b/outputs/21123/21123-1.png"],
+        **fields,
+    }
 
 
 def test_the_reference_requests() -> None:
@@ -62,8 +68,10 @@ def test_the_reference_requests() -> None:
 
 def test_everything_is_kept(tmp_path: Path) -> None:
     data = _png()
-    paths = results.keep(tmp_path, DOG, _answer(image_url=["s3://b/1.png", "s3://b/2.png"]), lambda url: data)
-    assert [path.name for path in paths] == ["21123.json", "21123-0.png", "21123-1.png"]
+    paths = results.keep(
+        tmp_path, DOG, _answer(image_url=["s3://b/x/21123-1.png", "s3://b/x/21123-2.png"]), lambda url: data
+    )
+    assert [path.name for path in paths] == ["21123.json", "21123-1.png", "21123-2.png"]
     assert json.loads(paths[0].read_text())["status"] == "completed"
     assert paths[1].read_bytes() == data
 
@@ -76,6 +84,10 @@ def test_everything_is_kept(tmp_path: Path) -> None:
             "Task 21123 ended as 'failed' (timeout: too slow).",
         ),
         ({"status": "failed", "result": False}, "Task 21123 ended as 'failed' (no code: no message)."),
+        (
+            {"image_url": ["s3://b/x/other.png"]},
+            "The answer to task 21123 names s3://b/x/other.png, which is not called 21123-<n>.",
+        ),
         ({"image_url": []}, "The answer to task 21123 is completed but names no image."),
     ],
 )
