@@ -11,16 +11,27 @@ from typing import Any
 from sd_agent.contract import jsonvalue, logs, requests
 from sd_agent.contract.errors import ConfigurationError, InvalidRequest, NoRuntime
 from sd_agent.contract.names import DEFAULT_TENANT
+from sd_agent.contract.task import Task
 from sd_agent.intake import aws
 from sd_agent.intake.config import Config, Tenant
 from sd_agent.intake.http import HttpError, Request, error_response, json_response
 from sd_agent.intake.ports import Unavailable
-from sd_agent.intake.service import Conflict, Intake
+from sd_agent.intake.service import Accepted, Conflict, Intake
 
 __all__ = ["Application", "handler"]
 
 _log = logging.getLogger(__name__)
 _RETRY_AFTER = {"retry-after": "5"}
+_V1ALPHA1_FIELDS = {
+    "id": "alwayson_scripts.id_task",
+    "runtime": "alwayson_scripts.sd_model_checkpoint",
+    "sd_model_checkpoint": "alwayson_scripts.sd_model_checkpoint",
+}
+_V1ALPHA2_FIELDS = {
+    "id": "task.metadata.id",
+    "runtime": "task.metadata.runtime",
+    "sd_model_checkpoint": "task.metadata.sd_model_checkpoint",
+}
 
 Response = dict[str, Any]
 
@@ -82,12 +93,8 @@ class Application:
             return self._route(request)(request)
         except HttpError as error:
             return error_response(error)
-        except NoRuntime as error:
-            return error_response(HttpError(404, error.code.value, error.message, error.field))
         except InvalidRequest as error:
             return error_response(HttpError(400, error.code.value, error.message, error.field))
-        except Conflict as error:
-            return error_response(HttpError(409, "conflict", str(error), "id"))
         except (Unavailable, ConfigurationError) as error:
             _log.error("unavailable", extra={"reason": str(error)})
             message = "the request could not be taken in just now; send it again"
@@ -109,16 +116,25 @@ class Application:
     def _v1alpha1(self, request: Request) -> Response:
         body, tenant = self._read(request)
         task = requests.v1alpha1_task(body, tenant=tenant.name, reserved=self._reserved(tenant))
-        with logs.task_log(task.id, task.tenant):
-            accepted = self._intake.submit(task, tenant.tier)
+        accepted = self._submit(task, tenant, _V1ALPHA1_FIELDS)
         return json_response(200, requests.v1alpha1_receipt(task, accepted.output_location))
 
     def _v1alpha2(self, request: Request) -> Response:
         body, tenant = self._read(request)
         task = requests.v1alpha2_task(body, tenant=tenant.name, reserved=self._reserved(tenant))
-        with logs.task_log(task.id, task.tenant):
-            accepted = self._intake.submit(task, tenant.tier)
+        accepted = self._submit(task, tenant, _V1ALPHA2_FIELDS)
         return json_response(200, requests.v1alpha2_receipt(task, accepted.output_location, accepted.runtime))
+
+    def _submit(self, task: Task, tenant: Tenant, fields: Mapping[str, str]) -> Accepted:
+        """`fields` says where this route's body holds what a refusal is about."""
+        with logs.task_log(task.id, task.tenant):
+            try:
+                return self._intake.submit(task, tenant.tier)
+            except NoRuntime as error:
+                field = fields.get(error.field or "", error.field)
+                raise HttpError(404, error.code.value, error.message, field) from error
+            except Conflict as error:
+                raise HttpError(409, "conflict", str(error), fields["id"]) from error
 
     def _read(self, request: Request) -> tuple[dict[str, Any], Tenant]:
         return jsonvalue.loads_object(request.body), self._config.tenant_of(request.api_key)

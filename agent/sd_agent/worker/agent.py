@@ -128,6 +128,8 @@ class Agent:
             # Only intake knows tenants: whoever publishes past it is the default one.
             _log.warning("not taken in for this tenant", extra={"task": task.id, "claimed": task.tenant})
             task = replace(task, tenant=names.DEFAULT_TENANT)
+        if task.tenant == names.DEFAULT_TENANT and task.prefix:
+            names.check_prefix(task.prefix, "metadata.prefix", reserved=self._config.tenant_names)
         return task
 
     def _refuse(self, message: Received, error: InvalidRequest) -> Outcome:

@@ -153,7 +153,7 @@ def test_the_same_request_again_is_queued_once(app: Application, fakes: Fakes) -
 def test_another_body_under_the_same_id_is_a_conflict(app: Application, fakes: Fakes) -> None:
     respond(app, TEXT)
     status, body = respond(app, {**TEXT, "prompt": "A cat"})
-    assert (status, body["error"]["code"], body["error"]["field"]) == (409, "conflict", "id")
+    assert (status, body["error"]["code"], body["error"]["field"]) == (409, "conflict", "alwayson_scripts.id_task")
     assert len(fakes.published) == 1
 
 
@@ -195,6 +195,7 @@ def test_no_runtime_leaves_nothing(app: Application, fakes: Fakes) -> None:
     scripts = TEXT["alwayson_scripts"] | {"sd_model_checkpoint": "z.ckpt"}  # type: ignore[operator]
     status, body = respond(app, {**TEXT, "alwayson_scripts": scripts})
     assert (status, body["error"]["code"]) == (404, "no_runtime")
+    assert body["error"]["field"] == "alwayson_scripts.sd_model_checkpoint"
     assert fakes.rows == {}
     assert fakes.published == []
 
@@ -220,6 +221,16 @@ def test_v1alpha2(app: Application, fakes: Fakes) -> None:
     message = json.loads(fakes.published[0][0])
     assert message["metadata"]["routed_by"] == "runtime"
     assert message["content"] == {"prompt": "A dog"}
+
+
+def test_v1alpha2_names_its_own_fields(app: Application) -> None:
+    task = {"metadata": {"id": "t-1", "runtime": "sd15", "tasktype": "text-to-image"}, "content": {"prompt": "A dog"}}
+    assert respond(app, {"task": task}, "/v1alpha2")[0] == 200
+    changed = {**task, "content": {"prompt": "A cat"}}
+    assert respond(app, {"task": changed}, "/v1alpha2")[1]["error"]["field"] == "task.metadata.id"
+    nowhere = {**task, "metadata": {**task["metadata"], "runtime": "nope"}}
+    status, body = respond(app, {"task": nowhere}, "/v1alpha2")
+    assert (status, body["error"]["field"]) == (404, "task.metadata.runtime")
 
 
 def test_a_large_body_travels_by_reference(app: Application, fakes: Fakes) -> None:

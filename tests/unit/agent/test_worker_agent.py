@@ -426,6 +426,14 @@ def test_whoever_publishes_past_intake_is_the_default_tenant(world: World) -> No
     assert ("bucket", "p/t-1/t-1-1.png") in world.storage.objects
 
 
+def test_nobody_publishes_into_a_tenants_place(memory: Any, http_fake: Any) -> None:
+    world = make(memory, http_fake, tenant_names=frozenset({"acme"}))
+    world.send(replace(TASK, tenant="acme", prefix="acme/p"))
+    assert world.iterate() is Outcome.FAILED
+    assert world.error()[0] == "invalid_request"
+    assert world.storage.objects == {}
+
+
 def by_reference(world: World, bucket: str = "bucket", sha256: str | None = None) -> None:
     content = json.dumps({"prompt": "large"}).encode()
     world.storage.objects["bucket", "_requests/default/t-1/d.json"] = (content, "application/json")
