@@ -108,6 +108,29 @@ def test_proxy_events_tell_whose_key_it_was(aws: Aws, send: Send) -> None:
     assert event["headers"]["X-Amzn-Trace-Id"].startswith("Root=1-")
 
 
+def test_tags_of_an_api_its_stage_and_its_keys_are_shown(aws: Aws) -> None:
+    gateway = aws("apigateway")
+    api = gateway.create_rest_api(name="tagged", tags={"a": "1"})["id"]
+    resource = gateway.get_resources(restApiId=api)["items"][0]["id"]
+    gateway.put_method(restApiId=api, resourceId=resource, httpMethod="GET", authorizationType="NONE")
+    gateway.put_integration(restApiId=api, resourceId=resource, httpMethod="GET", type="MOCK")
+    gateway.create_deployment(restApiId=api, stageName="prod")
+    key = gateway.create_api_key(name="tagged", tags={"a": "1"})["id"]
+    for path, show in (
+        (f"restapis/{api}", lambda: gateway.get_rest_api(restApiId=api)),
+        (f"restapis/{api}/stages/prod", lambda: gateway.get_stage(restApiId=api, stageName="prod")),
+        (f"apikeys/{key}", lambda: gateway.get_api_key(apiKey=key)),
+    ):
+        arn = f"arn:aws:apigateway:us-east-1::/{path}"
+        gateway.tag_resource(resourceArn=arn, tags={"a": "2", "b": "3"})
+        assert show()["tags"] == gateway.get_tags(resourceArn=arn)["tags"] == {"a": "2", "b": "3"}
+        gateway.untag_resource(resourceArn=arn, tagKeys=["a"])
+        assert show()["tags"] == {"b": "3"}
+    with pytest.raises(gateway.exceptions.NotFoundException):
+        gateway.tag_resource(resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{api}/stages/none", tags={"a": "1"})
+    gateway.delete_rest_api(restApiId=api)
+
+
 def queue(aws: Aws, name: str) -> tuple[str, str]:
     url = aws("sqs").create_queue(QueueName=name)["QueueUrl"]
     attributes = aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
