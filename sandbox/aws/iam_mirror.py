@@ -48,7 +48,7 @@ class IamMirror:
                 del backend.roles[role.id]
                 role.id = record["RoleId"]
                 backend.roles[role.id] = role
-        for profile in backend.instance_profiles.values():
+        for profile in list(backend.instance_profiles.values()):
             record = iam._instance_profiles.get_scoped(self._account, None, profile.name)
             if record and record.get("InstanceProfileId"):
                 profile.id = record["InstanceProfileId"]

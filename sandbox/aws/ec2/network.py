@@ -67,10 +67,10 @@ def _delete_nat_gateway(delete: Callable[..., Any]) -> Callable[..., Any]:
 
 def _delete_subnet(delete: Callable[..., Any]) -> Callable[..., Any]:
     def delete_subnet(self: Any, subnet_id: str) -> Any:
-        if any(interface.subnet.id == subnet_id for interface in self.enis.values()):
+        if any(interface.subnet.id == subnet_id for interface in list(self.enis.values())):
             raise _in_use(f"The subnet '{subnet_id}' has dependencies and cannot be deleted.")
         subnet = delete(self, subnet_id)
-        for table in self.route_tables.values():
+        for table in list(self.route_tables.values()):
             for association in [key for key, target in table._associations.items() if target == subnet_id]:
                 del table._associations[association]
         return subnet
@@ -80,7 +80,7 @@ def _delete_subnet(delete: Callable[..., Any]) -> Callable[..., Any]:
 
 def _delete_security_group(delete: Callable[..., Any]) -> Callable[..., Any]:
     def delete_security_group(self: Any, name: str | None = None, group_id: str | None = None) -> Any:
-        used = any(group_id in _groups(interface) for interface in self.enis.values())
+        used = any(group_id in _groups(interface) for interface in list(self.enis.values()))
         if used or group_id in _referenced(self, group_id):
             raise _in_use(f"resource {group_id} has a dependent object")
         return delete(self, name=name, group_id=group_id)
@@ -94,7 +94,7 @@ def _groups(interface: Any) -> set[str]:
 
 def _referenced(backend: Any, own: str | None) -> set[str]:
     """Security groups that the rules of groups other than `own` name."""
-    others = [group for groups in backend.groups.values() for group in groups.values() if group.id != own]
+    others = [group for groups in list(backend.groups.values()) for group in groups.values() if group.id != own]
     rules = [rule for group in others for rule in (*group.ingress_rules, *group.egress_rules)]
     return {rule.source_group["GroupId"] for rule in rules if (rule.source_group or {}).get("GroupId")}
 
@@ -120,9 +120,11 @@ def _delete_vpc(delete: Callable[..., Any]) -> Callable[..., Any]:
 
 def _left(backend: Any, vpc_id: str) -> Iterable[object]:
     """What of a VPC must go before it; moto itself looks at subnets, route tables and VPN gateways."""
-    yield from (gateway for gateway in backend.internet_gateways.values() if gateway.vpc and gateway.vpc.id == vpc_id)
+    yield from (
+        gateway for gateway in list(backend.internet_gateways.values()) if gateway.vpc and gateway.vpc.id == vpc_id
+    )
     yield from (group for group in backend.groups.get(vpc_id, {}).values() if group.name != "default")
-    yield from (interface for interface in backend.enis.values() if interface.subnet.vpc_id == vpc_id)
+    yield from (interface for interface in list(backend.enis.values()) if interface.subnet.vpc_id == vpc_id)
 
 
 def _in_use(message: str) -> _Refusal:
