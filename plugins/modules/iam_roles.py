@@ -14,11 +14,13 @@ author: The stable_diffusion.eks developers (@stable-diffusion-eks)
 description:
   - Makes roles exactly what O(roles) says - who may take them, attached and inline policies, tags - all in one call
     of the module. Roles that are not listed are left alone.
-  - Deleting a role also detaches its policies and takes it out of instance profiles.
+  - Deleting a role also detaches its policies and deletes its instance profiles, which hold nothing else. (Karpenter
+    leaves its profiles behind in a VPC without a way out.)
   - Needs the actions C(iam:GetRole), C(iam:ListAttachedRolePolicies), C(iam:ListRolePolicies), C(iam:GetRolePolicy),
     C(iam:CreateRole), C(iam:UpdateRole), C(iam:UpdateAssumeRolePolicy), C(iam:AttachRolePolicy),
     C(iam:DetachRolePolicy), C(iam:PutRolePolicy), C(iam:DeleteRolePolicy), C(iam:TagRole), C(iam:UntagRole),
-    C(iam:DeleteRole), C(iam:ListInstanceProfilesForRole) and C(iam:RemoveRoleFromInstanceProfile) on the roles.
+    C(iam:DeleteRole) and C(iam:ListInstanceProfilesForRole) on the roles, and C(iam:RemoveRoleFromInstanceProfile) and
+    C(iam:DeleteInstanceProfile) on their instance profiles.
 options:
   roles:
     description: The roles.
@@ -219,6 +221,7 @@ def _policies(iam: Any, name: str, before: dict[str, Any], after: dict[str, Any]
 def _delete(iam: Any, name: str, before: dict[str, Any]) -> None:
     for profile in pages(iam, "list_instance_profiles_for_role", "InstanceProfiles", RoleName=name):
         iam.remove_role_from_instance_profile(InstanceProfileName=profile["InstanceProfileName"], RoleName=name)
+        iam.delete_instance_profile(InstanceProfileName=profile["InstanceProfileName"])
     for arn in before["managed_policies"]:
         iam.detach_role_policy(RoleName=name, PolicyArn=arn)
     for policy in before["policies"]:
