@@ -95,6 +95,8 @@ def _bucket(system: Mapping[str, Any]) -> list[str]:
 
 def _tenants(entries: Any) -> list[str]:
     found = _listed("sd_tenants", entries, TENANT, secret="api_key")
+    if not found and any(entry["name"] == "default" for entry in entries):
+        found.append("sd_tenants: default is the name of those who have no key of their own; choose another")
     if not found and len({entry["api_key"] for entry in entries}) < len(entries):
         found.append("sd_tenants: two tenants have the same api_key")
     return found

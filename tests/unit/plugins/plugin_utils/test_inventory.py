@@ -29,6 +29,7 @@ def test_nothing_at_all():
         ({"sd_only": ["ani"]}, 'sd_only: there is no runtime "ani"; did you mean "any"?'),
         ({"sd_runtime_defaults": []}, "sd_runtime_defaults: must be a mapping"),
         ({"sd_tenants": [{"name": "a"}]}, "sd_tenants[0] (a).api_key: is missing"),
+        ({"sd_tenants": [{"name": "default", "api_key": KEY}]}, "default is the name of those who have no key"),
         ({"sd_tenants": {"a": 1}}, "sd_tenants: must be a list"),
         ({"sd_tenants": [{"name": "a", "api_key": KEY}, {"name": "b", "api_key": KEY}]}, "have the same api_key"),
         ({"sd_subscribers": [{"name": "a", "protocol": "sms"}]}, 'sd_subscribers[0] (a).protocol: "sms" is none of'),
