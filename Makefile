@@ -44,8 +44,8 @@ demo: $(READY)  ## the whole path: sandbox, site.yml, two requests, two pictures
 	eval "$$($(BIN)/sandbox env)"
 	export PATH="$(CURDIR)/$(BIN):$$PATH"
 	ansible-playbook playbooks/site.yml --inventory inventories/sandbox
+	echo "ready for requests after $$(($$(date +%s) - start)) s; the sandbox stays up (make sandbox-down ends it)"
 	python -m sandbox.demo
-	echo "make demo took $$(($$(date +%s) - start)) s; the sandbox stays up (make sandbox-down ends it)"
 
 test: lint sanity unit system molecule  ## everything that CI runs
 
@@ -57,7 +57,9 @@ lint: $(READY)  ## style, types and documentation
 	yamllint --strict .
 	ansible-lint --offline --profile production
 	antsibull-changelog lint
-	cd $(COLLECTION)/ && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .
+	cd $(COLLECTION)/
+	# It copies what git knows of the collections that ours stands on; those in .venv are not git's.
+	GIT_CEILING_DIRECTORIES="$(CURDIR)/.venv" antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .
 
 sanity: $(READY)  ## ansible-test sanity and units
 	@tests/ansible-test.sh sanity
