@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import fcntl
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.errors import SandboxError
@@ -29,7 +32,9 @@ def main() -> int:
     )
     try:
         boot = _seconds(os.environ.get(BOOT, "0"))
-        asyncio.run(_run(State.load(arguments.state), boot))
+        state = State.load(arguments.state)
+        with _alone(state):
+            asyncio.run(_run(state, boot))
     except (SandboxError, OSError) as error:
         print(f"kubelet: {error}", file=sys.stderr)
         return 1
@@ -41,6 +46,18 @@ async def _run(state: State, boot: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await kubelet.run(state, stop, boot=boot)
+
+
+@contextlib.contextmanager
+def _alone(state: State) -> Iterator[None]:
+    """Two kubelets would start every pod twice."""
+    state.kubelet.mkdir(parents=True, exist_ok=True)
+    with (state.kubelet / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SandboxError(f"Another kubelet is at work in {state.directory}.") from None
+        yield
 
 
 def _seconds(text: str) -> float:

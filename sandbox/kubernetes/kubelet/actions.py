@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -96,25 +97,28 @@ async def _tcp(spec: Json, target: Target, seconds: float) -> Outcome:
 
 
 async def _command(command: list[str], launch: Launch, seconds: float) -> Outcome:
-    argv = launch.words(command)
-    child = await asyncio.create_subprocess_exec(
-        *argv,
-        env=launch.env,
-        cwd=launch.directory,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(seconds):
-            output, _ = await child.communicate()
-    except TimeoutError:
-        return Outcome(False, f'command timed out: "{" ".join(command)}" timed out after {seconds:g}s')
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-    return Outcome(child.returncode == 0, output[:_OUTPUT_MOST].decode(errors="replace"))
+    # A file, not a pipe: whatever the command leaves running could keep a pipe open.
+    with tempfile.TemporaryFile() as output:
+        child = await asyncio.create_subprocess_exec(
+            *launch.words(command),
+            env=launch.env,
+            cwd=launch.directory,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                await child.wait()
+        except TimeoutError:
+            return Outcome(False, f'command timed out: "{" ".join(command)}" timed out after {seconds:g}s')
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            await child.wait()
+        output.seek(0)
+        return Outcome(child.returncode == 0, output.read(_OUTPUT_MOST).decode(errors="replace"))
 
 
 def _port(value: object, target: Target) -> int:

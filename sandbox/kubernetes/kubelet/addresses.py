@@ -24,6 +24,10 @@ class Pool:
         self._taken: set[str] = set()
         self._last = -1
 
+    def owns(self, address: str) -> bool:
+        """Whether an address is of this net."""
+        return address.startswith(self._prefix)
+
     def take(self) -> str:
         """A free address.
 
@@ -40,7 +44,7 @@ class Pool:
 
     def keep(self, address: str | None) -> bool:
         """Take this very address; False if it is none of ours or is taken."""
-        if not address or not address.startswith(self._prefix) or address in self._taken:
+        if not address or not self.owns(address) or address in self._taken:
             return False
         self._taken.add(address)
         return True

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
 
 from sandbox.kubernetes.kubelet import actions
 from sandbox.kubernetes.kubelet.actions import Target
@@ -17,13 +15,14 @@ from sandbox.kubernetes.kubelet.deadline import Deadline
 from sandbox.kubernetes.kubelet.launch import Launch
 from sandbox.kubernetes.kubelet.objects import Json, now
 from sandbox.kubernetes.kubelet.order import Role, restarts
+from sandbox.kubernetes.kubelet.owner import Owner
 from sandbox.kubernetes.kubelet.prober import follow
 from sandbox.kubernetes.kubelet.probes import Kind, Probe, probes
 from sandbox.kubernetes.kubelet.process import Process
 from sandbox.kubernetes.kubelet.recovery import Recovered
 from sandbox.kubernetes.kubelet.status import View
 
-__all__ = ["LEAST_S", "Container", "Prepared"]
+__all__ = ["LEAST_S", "Container"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,45 +32,6 @@ LEAST_S = 2.0
 _HOOK_S = 3600.0
 # What a runtime answers for a program that is not there (containerd: StartError).
 _NO_PROGRAM = 128
-
-
-class Prepared(Protocol):
-    """What a container needs of its pod."""
-
-    @property
-    def spec(self) -> Json:
-        """The pod's spec."""
-        ...
-
-    @property
-    def label(self) -> str:
-        """namespace/name, for the log."""
-        ...
-
-    @property
-    def grace(self) -> float:
-        """Seconds between SIGTERM and SIGKILL."""
-        ...
-
-    async def prepare(self, container: Json) -> tuple[Launch, str]:
-        """How to start a container, and its image's id; raises Blocked."""
-        ...
-
-    def target(self, container: Json, launch: Launch) -> Target:
-        """The container as probes and hooks reach it."""
-        ...
-
-    def log_file(self, container: Json, run: int) -> Path:
-        """Where the output of a run goes."""
-        ...
-
-    def tell(self, container: Json, reason: str, message: str, *, warning: bool = False) -> None:
-        """Tell a Kubernetes event."""
-        ...
-
-    def changed(self) -> None:
-        """Note that the status has changed."""
-        ...
 
 
 class Container:
@@ -88,7 +48,7 @@ class Container:
         gone: set while it has no process.
     """
 
-    def __init__(self, pod: Prepared, role: Role, spec: Json, recovered: Recovered | None = None) -> None:
+    def __init__(self, pod: Owner, role: Role, spec: Json, recovered: Recovered | None = None) -> None:
         self.spec = spec
         self.role = role
         self.started = asyncio.Event()
@@ -142,7 +102,8 @@ class Container:
         self.halt()
         if self._company:
             self._company.cancel()
-        if self._process:
+        # Of one that has ended, the number may be another process' by now.
+        if self._process and self._process.running:
             self._process.kill()
 
     async def run(self) -> bool:
@@ -251,9 +212,9 @@ class Container:
         if not delay:
             return
         self._last = self._state
-        message = f"back-off {delay:g}s restarting failed container={self.name} pod={self._pod.label}"
+        message = f"back-off {delay:g}s restarting failed container={self.name} pod={self._pod.full_name}"
         self._state = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
-        told = f"Back-off restarting failed container {self.name} in pod {self._pod.label}"
+        told = f"Back-off restarting failed container {self.name} in pod {self._pod.full_name}"
         self._pod.tell(self.spec, "BackOff", told, warning=True)
         self._pod.changed()
         # A changed config map wakes those that wait for one; this wait goes on.

@@ -225,9 +225,12 @@ class _Kubelet:
     def _route(self, host: str, port: int) -> Address | None:
         if self._services.is_service(host):
             return self._services.backend(host, port)
-        if port == KUBELET_PORT and any(node.address == host for node in self._nodes.items.values()):
+        if self._nodes.owns(host) and port == KUBELET_PORT:
             return self._kubelet_address
-        return self._pod_address((host, port))
+        if self._nodes.owns(host) or self._pool.owns(host):
+            return self._pod_address((host, port))
+        # An admission webhook's own URL can name this machine; nothing else is in reach.
+        return (host, port) if host.startswith("127.") else None
 
     def _pod_address(self, address: Address) -> Address:
         host, port = address

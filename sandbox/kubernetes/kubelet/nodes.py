@@ -65,6 +65,10 @@ class Nodes:
         self._joined = joined
         self._lost = lost
 
+    def owns(self, host: str) -> bool:
+        """Whether an address is a node's."""
+        return self._pool.owns(host)
+
     async def run(self) -> None:
         """Follow the instances for ever; the embedded AWS's absence is waited out."""
         failed = False

@@ -21,7 +21,7 @@ from sandbox.kubernetes.kubelet.order import Role, containers, start_steps, stop
 from sandbox.kubernetes.kubelet.preparation import Preparation
 from sandbox.kubernetes.kubelet.recovery import recover
 from sandbox.kubernetes.kubelet.references import references
-from sandbox.kubernetes.kubelet.status import PodView, pod_status
+from sandbox.kubernetes.kubelet.status import PodView, View, pod_status
 from sandbox.kubernetes.kubelet.writer import StatusWriter
 
 __all__ = ["Pod"]
@@ -69,7 +69,7 @@ class Pod:
         self._life = asyncio.create_task(self._live())
         self._deletion: asyncio.Task[None] | None = None
 
-    # What the containers need of their pod (see container.Prepared).
+    # What the containers need of their pod (see owner.Owner).
 
     @property
     def spec(self) -> Json:
@@ -80,6 +80,11 @@ class Pod:
     def label(self) -> str:
         """namespace/name."""
         return f"{self._facts.namespace}/{self._facts.name}"
+
+    @property
+    def full_name(self) -> str:
+        """name_namespace(uid), as kubelet's messages have it."""
+        return f"{self._facts.name}_{self._facts.namespace}({self._facts.uid})"
 
     @property
     def grace(self) -> float:
@@ -108,8 +113,10 @@ class Pod:
             "namespace": self._facts.namespace,
             "name": self._facts.name,
             "uid": self._facts.uid,
-            "fieldPath": f"spec.{kind}{{{container['name']}}}",
         }
+        # Volumes are the pod's, everything else is a container's.
+        if reason != "FailedMount":
+            about["fieldPath"] = f"spec.{kind}{{{container['name']}}}"
         self._cluster.recorder.tell(about, self.node.name, reason, message, warning=warning)
 
     def changed(self) -> None:
@@ -137,15 +144,10 @@ class Pod:
         uid = self._facts.uid
         return self._cluster.state.logs / "pods" / f"{self._facts.namespace}_{self._facts.name}_{uid}" / container
 
-    def runs(self, container: str) -> tuple[int, bool] | None:
-        """Number of a container's latest run and whether that goes on; None if it has none (or is none of its)."""
+    def view(self, container: str) -> View | None:
+        """What a container is doing; None if it is none of the pod's."""
         found = self._containers.get(container)
-        if found is None:
-            return None
-        view = found.view()
-        if not view.container_id:
-            return None
-        return view.restart_count, "running" in view.state
+        return found.view() if found else None
 
     def update(self, obj: Json) -> None:
         """Take the pod as the API server has it now."""

@@ -13,8 +13,9 @@ from aiohttp import web
 from sandbox.kubernetes.kubelet import logtail
 from sandbox.kubernetes.kubelet.pod import Pod
 from sandbox.kubernetes.kubelet.services import Address
+from sandbox.kubernetes.kubelet.status import View
 
-__all__ = ["Server", "tls"]
+__all__ = ["Server", "run_of", "tls"]
 
 _FOLLOW_S = 0.2
 
@@ -64,23 +65,36 @@ class Server:
             limit = int(query.get("limitBytes") or logtail.MOST)
         except ValueError as error:
             raise web.HTTPBadRequest(text="tailLines and limitBytes are numbers.") from error
+        name = place["container"]
         pod = self._pods(place["namespace"], place["pod"])
-        found = pod.runs(place["container"]) if pod else None
-        if pod is None or found is None:
-            raise web.HTTPNotFound(text=f"container {place['container']} of {place['pod']} has not started here")
-        run = found[0] - (query.get("previous") == "true")
-        path = pod.logs(place["container"]) / f"{run}.log"
-        if run < 0 or not path.exists():
-            raise web.HTTPBadRequest(text=f"previous terminated container {place['container']} not found")
+        view = pod.view(name) if pod else None
+        if pod is None or view is None:
+            raise web.HTTPNotFound(text=f'container "{name}" of pod "{place["pod"]}" is not here')
+        run = run_of(view, previous=query.get("previous") == "true")
+        path = pod.logs(name) / f"{run}.log"
+        if run is None or not path.exists():
+            raise web.HTTPBadRequest(text=f'container "{name}" in pod "{place["pod"]}" has no such run')
         answer = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
         await answer.prepare(request)
 
         def goes_on() -> bool:
-            return query.get("follow") == "true" and pod.runs(place["container"]) == (run, True)
+            now = pod.view(name)
+            return query.get("follow") == "true" and now is not None and run_of(now) == run and "running" in now.state
 
         with contextlib.suppress(ConnectionError):
             await _send(answer, path, logtail.start_of(path, lines), limit, goes_on)
         return answer
+
+
+def run_of(view: View, *, previous: bool = False) -> int | None:
+    """Which run's log is asked for: the present or latest one, or the one before it; None if there is none.
+
+    While a container waits for its restart, its latest run is its previous one too (kubelet's rule).
+    """
+    waits = "waiting" in view.state and "terminated" in view.last
+    if previous and not waits:
+        return view.restart_count - 1 if view.restart_count else None
+    return view.restart_count if waits or "running" in view.state or "terminated" in view.state else None
 
 
 async def _send(answer: web.StreamResponse, path: Path, offset: int, limit: int, goes_on: Callable[[], bool]) -> None:

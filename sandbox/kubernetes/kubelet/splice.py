@@ -18,6 +18,9 @@ async def splice(
     """Copy both ways until both have ended; an end or a break on one side is passed on to the other."""
     try:
         await asyncio.gather(_pump(reader, onward[1]), _pump(onward[0], writer))
+    except asyncio.CancelledError:
+        # The kubelet ends; Python's stream server would log this as an error of its own.
+        return
     finally:
         for end in (writer, onward[1]):
             end.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sandbox.kubernetes.kubelet.objects import Json
 from sandbox.kubernetes.kubelet.order import Role, restarts
@@ -49,7 +49,6 @@ class PodView:
         node_address: its node's.
         begun: when its node took it.
         over: whether it is ended for good, so that nothing is restarted.
-        failure: reason and message if it failed as a whole.
     """
 
     spec: Json
@@ -58,7 +57,6 @@ class PodView:
     node_address: str
     begun: str
     over: bool = False
-    failure: Mapping[str, str] = field(default_factory=dict)
 
 
 def pod_status(pod: PodView, before: Sequence[Json], moment: str) -> Json:
@@ -81,7 +79,6 @@ def pod_status(pod: PodView, before: Sequence[Json], moment: str) -> Json:
         "podIPs": [{"$patch": "replace"}, {"ip": pod.address}],
         "startTime": pod.begun,
         "containerStatuses": mains,
-        **pod.failure,
     }
     if inits:
         status["initContainerStatuses"] = inits
@@ -93,7 +90,7 @@ def phase(pod: PodView) -> str:
     inits = [view for view in pod.containers if view.role is Role.INIT]
     sidecars = [view for view in pod.containers if view.role is Role.SIDECAR]
     mains = [view for view in pod.containers if view.role is Role.MAIN]
-    if pod.failure or any(_code(view) and not _comes_back(view, pod) for view in inits):
+    if any(_code(view) and not _comes_back(view, pod) for view in inits):
         return "Failed"
     begun = any("running" in view.state or _ended(view) for view in mains)
     if not begun and any(not _initialized(view) for view in [*inits, *sidecars]):
