@@ -98,7 +98,7 @@ attributes:
 
 EXAMPLES = r"""
 - name: Start the cluster
-  stable_diffusion.eks.eks_cluster: &cluster
+  stable_diffusion.eks.eks_cluster:
     name: sd
     version: "1.35"
     role_arn: arn:aws:iam::123456789012:role/sd-cluster
@@ -108,8 +108,8 @@ EXAMPLES = r"""
 
 - name: Wait for it, after other things were made
   stable_diffusion.eks.eks_cluster:
-    <<: *cluster
-    wait: true
+    name: sd
+    wait_timeout: 1200
 """
 
 RETURN = r"""

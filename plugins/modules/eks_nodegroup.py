@@ -275,7 +275,7 @@ def main() -> None:
     texts = {"type": "list", "elements": "str"}
     number = {"type": "int", "required": True}
     taint = {
-        "key": {"type": "str", "required": True},
+        "key": {"type": "str", "required": True, "no_log": False},
         "value": {"type": "str", "default": ""},
         "effect": {"type": "str", "choices": ["NoSchedule", "NoExecute", "PreferNoSchedule"], "required": True},
     }
