@@ -50,7 +50,7 @@ class Cluster:
         self._session = aiohttp.ClientSession(self._server, connector=connector, timeout=_TIMEOUT)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_ignored: object) -> None:
         if self._session:
             await self._session.close()
 

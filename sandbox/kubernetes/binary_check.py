@@ -25,7 +25,12 @@ def is_right(binary: Binary, file: Path) -> bool:
 def _printed(file: Path, arguments: tuple[str, ...]) -> str | None:
     try:
         done = subprocess.run(
-            [str(file), *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_TIMEOUT_S
+            [str(file), *arguments],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_TIMEOUT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
         return None

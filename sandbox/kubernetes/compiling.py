@@ -107,7 +107,7 @@ class Compilation:
                     await self._one(binary)
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(self.jobs):
+            for _ignored in range(self.jobs):
                 group.create_task(work())
 
     async def _one(self, binary: Binary) -> None:

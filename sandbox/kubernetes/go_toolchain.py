@@ -98,6 +98,7 @@ class Go:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
+                check=False,
                 timeout=600,
             )
             answer = json.loads(done.stdout or "{}")
@@ -136,6 +137,7 @@ def _version(program: Path) -> str | None:
             capture_output=True,
             text=True,
             timeout=30,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -22,7 +22,7 @@ LINKER_FLAGS = "-s -w"
 
 _FOLDERS = Path(__file__).resolve().parent / "binaries"
 
-_MAJOR, _MINOR, _ = KUBERNETES.split(".")
+_MAJOR, _MINOR, _ignored = KUBERNETES.split(".")
 _STAMPED = "k8s.io/component-base/version"
 # What `kube-apiserver --version` and the /version endpoint answer; without it helm's version checks fail.
 _KUBERNETES_STAMP = (

@@ -168,7 +168,7 @@ def _flat_task(payload: Mapping[str, Any]) -> Task:
         return task
     if not isinstance(output, str):
         raise InvalidRequest.at("s3_output_path", "s3_output_path must be a string")
-    _, key = names.split_s3_url(output.rstrip("/"))
+    _ignored, key = names.split_s3_url(output.rstrip("/"))
     folder = key.removesuffix(task.id).rstrip("/") if key == task.id or key.endswith(f"/{task.id}") else key
     return replace(task, prefix=names.check_prefix(folder, "s3_output_path") if folder else "")
 

@@ -124,7 +124,7 @@ def s3_url(bucket: str, key: str) -> str:
 
 def split_s3_url(url: str) -> tuple[str, str]:
     """(bucket, key) of an s3:// URL; either may be empty, which callers refuse."""
-    bucket, _, key = url.removeprefix("s3://").partition("/")
+    bucket, _ignored, key = url.removeprefix("s3://").partition("/")
     return bucket, key
 
 

@@ -33,7 +33,7 @@ def v1alpha1_task(
     prefix = names.check_prefix(
         header.get("save_dir") or names.DEFAULT_PREFIX, "alwayson_scripts.save_dir", reserved=reserved
     )
-    content, _ = _webui_content(body, tasktype, model, "")
+    content, _ignored = _webui_content(body, tasktype, model, "")
     return Task(
         id=task_id,
         tasktype=tasktype,

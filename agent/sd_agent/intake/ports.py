@@ -25,15 +25,12 @@ class Table(Protocol):
 
     def claim(self, row: Row) -> Row:
         """Store `row` if its key is free (or expired); return the row that is then there."""
-        ...
 
     def get(self, tenant: str, task_id: str) -> Row | None:
         """The row, if there is one."""
-        ...
 
     def mark_published(self, tenant: str, task_id: str, now: float) -> None:
         """Note that the task's message is out, unless the task has ended meanwhile."""
-        ...
 
 
 class Routes(Protocol):
@@ -41,7 +38,6 @@ class Routes(Protocol):
 
     def current(self) -> RouteTable:
         """The route table, at most some seconds old."""
-        ...
 
 
 class Topic(Protocol):
@@ -49,7 +45,6 @@ class Topic(Protocol):
 
     def publish(self, message: str, *, attributes: Mapping[str, str], group: str) -> None:
         """Publish one message of a group (the tenant)."""
-        ...
 
 
 class Storage(Protocol):
@@ -58,8 +53,6 @@ class Storage(Protocol):
     @property
     def bucket(self) -> str:
         """The bucket's name."""
-        ...
 
     def put(self, key: str, body: bytes, content_type: str) -> None:
         """Store one object; storing it twice is the same as once."""
-        ...

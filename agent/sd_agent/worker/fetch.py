@@ -54,7 +54,7 @@ class HttpFetcher:
     def fetch(self, url: str) -> bytes:
         """The body behind `url`. Raises TaskError: input_refused, or input_unavailable (retried where it may pass)."""
         deadline = time.monotonic() + self._max_seconds
-        for _ in range(_MAX_REDIRECTS + 1):
+        for _ignored in range(_MAX_REDIRECTS + 1):
             parts = _split(url)
             body, location = self._get(parts, deadline)
             if location is None:

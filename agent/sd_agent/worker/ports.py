@@ -30,19 +30,15 @@ class Queue(Protocol):
 
     def receive(self) -> Received | None:
         """Wait for a message (long poll); None where none came."""
-        ...
 
     def acknowledge(self, message: Received) -> None:
         """Remove the message for good."""
-        ...
 
     def hide(self, message: Received, seconds: int) -> None:
         """Keep the message from others for `seconds` from now; 0 gives it back at once."""
-        ...
 
     def dead_letter(self, message: Received, reason: str) -> None:
         """Put a copy of the message, with the attribute `reason`, on the dead-letter queue."""
-        ...
 
 
 class BegunState(Enum):
@@ -67,27 +63,21 @@ class Table(Protocol):
 
     def vouches(self, task: Task) -> bool:
         """Whether intake took in this very task for the tenant that its message claims."""
-        ...
 
     def begin(self, task: Task, *, runtime: str, receives: int, now: float, lease_until: float) -> Begun:
         """Count an attempt and take the lease, unless the task has ended, is held, or its id is another request's."""
-        ...
 
     def extend(self, row: Row, lease_until: float) -> bool:
         """Prolong the lease; False where it is lost."""
-        ...
 
     def finish(self, row: Row, *, status: Status, answer: str, now: float) -> Row | None:
         """Store the answer, not yet published; return the row as it then is, None where another agent has the lease."""
-        ...
 
     def mark_published(self, row: Row, now: float) -> None:
         """Note that the stored answer is out."""
-        ...
 
     def give_back(self, row: Row, *, counted: bool, now: float) -> None:
         """Drop the lease; the attempt counts or doesn't."""
-        ...
 
 
 class Topic(Protocol):
@@ -95,7 +85,6 @@ class Topic(Protocol):
 
     def publish(self, text: str, *, attributes: Mapping[str, str], group: str) -> None:
         """Publish one answer of a group (the tenant)."""
-        ...
 
 
 class Storage(Protocol):
@@ -103,11 +92,9 @@ class Storage(Protocol):
 
     def put(self, key: str, body: bytes, content_type: str) -> None:
         """Store one object in the outputs bucket."""
-        ...
 
     def get(self, bucket: str, key: str, limit: int) -> bytes:
         """An object of up to `limit` bytes. Raises LookupError where there is none, ValueError where it is larger."""
-        ...
 
 
 class Fetcher(Protocol):
@@ -115,4 +102,3 @@ class Fetcher(Protocol):
 
     def fetch(self, url: str, tenant: str) -> bytes:
         """The bytes behind an http, https or s3 URL. Raises TaskError."""
-        ...

@@ -41,4 +41,4 @@ class Stop:
     def install(self) -> None:
         """SIGTERM and SIGINT ask for a stop (this also makes the process correct as PID 1)."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.request())
+            signal.signal(number, lambda *_ignored: self.request())

@@ -44,7 +44,6 @@ class Supervisor(Protocol):
 
     def run(self, work: Callable[[], _T], hold: Hold) -> _T:
         """The work's result or exception; Abandoned or TaskError (timeout) where it was ended from here."""
-        ...
 
 
 class ThreadSupervisor:

@@ -86,7 +86,7 @@ class DynamoTable:
     def extend(self, row: Row, lease_until: float) -> bool:
         """See ports.Table."""
         values = self._mine(row) | {":lease": rows.number(lease_until)}
-        done, _ = self._update(row.tenant, row.id, "SET lease_until = :lease", _MINE, values)
+        done, _ignored = self._update(row.tenant, row.id, "SET lease_until = :lease", _MINE, values)
         return done
 
     def finish(self, row: Row, *, status: Status, answer: str, now: float) -> Row | None:

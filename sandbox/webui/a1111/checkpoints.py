@@ -130,7 +130,7 @@ class Checkpoints:
         return min(holders, key=lambda checkpoint: len(checkpoint.title), default=None)
 
     def _simulate(self, entry: str) -> Checkpoint:
-        name, _, content = entry.partition("=")
+        name, _ignored, content = entry.partition("=")
         return Checkpoint(name, str(PurePosixPath(self.directory, name)), None, content or name)
 
     def _look(self) -> list[Checkpoint]:

@@ -113,7 +113,7 @@ def _hills(picture: Image.Image, chance: random.Random, hue: float) -> None:
 
 def _orbs(picture: Image.Image, chance: random.Random, hue: float) -> None:
     width, height = picture.size
-    for _ in range(26):
+    for _ignored in range(26):
         side = max(3, int(min(width, height) * chance.uniform(0.06, 0.32)))
         place = (int(chance.uniform(-0.1, 1.0) * width), int(chance.uniform(0.2, 1.0) * height))
         opacity = chance.uniform(0.5, 0.95)

@@ -65,17 +65,17 @@ async def _progress(simulator: Simulator, request: web.Request) -> object:
     }
 
 
-async def _interrupt(simulator: Simulator, _: web.Request) -> object:
+async def _interrupt(simulator: Simulator, _ignored: web.Request) -> object:
     simulator.state.interrupt()
     return {}
 
 
-async def _skip(simulator: Simulator, _: web.Request) -> object:
+async def _skip(simulator: Simulator, _ignored: web.Request) -> object:
     simulator.state.skip()
     return None
 
 
-async def _options(simulator: Simulator, _: web.Request) -> object:
+async def _options(simulator: Simulator, _ignored: web.Request) -> object:
     return simulator.options.all()
 
 
@@ -103,44 +103,44 @@ async def _switch(simulator: Simulator, before: object) -> None:
         simulator.options.data["sd_model_checkpoint"] = before
 
 
-async def _unload(simulator: Simulator, _: web.Request) -> object:
+async def _unload(simulator: Simulator, _ignored: web.Request) -> object:
     simulator.loader.unload()
     return {}
 
 
-async def _reload(simulator: Simulator, _: web.Request) -> object:
+async def _reload(simulator: Simulator, _ignored: web.Request) -> object:
     await simulator.loader.current()
     return {}
 
 
-async def _refresh(simulator: Simulator, _: web.Request) -> object:
+async def _refresh(simulator: Simulator, _ignored: web.Request) -> object:
     await asyncio.to_thread(simulator.checkpoints.refresh)
     return None
 
 
-async def _refresh_vae(_: Simulator, __: web.Request) -> object:
+async def _refresh_vae(_ignored: Simulator, __: web.Request) -> object:
     return None
 
 
-async def _models(simulator: Simulator, _: web.Request) -> object:
+async def _models(simulator: Simulator, _ignored: web.Request) -> object:
     return [checkpoint.item() for checkpoint in simulator.checkpoints]
 
 
-async def _memory(simulator: Simulator, _: web.Request) -> object:
+async def _memory(simulator: Simulator, _ignored: web.Request) -> object:
     return simulator.memory()
 
 
-async def _flags(simulator: Simulator, _: web.Request) -> object:
+async def _flags(simulator: Simulator, _ignored: web.Request) -> object:
     return dict(vars(simulator.flags))
 
 
-async def _scripts(simulator: Simulator, _: web.Request) -> object:
+async def _scripts(simulator: Simulator, _ignored: web.Request) -> object:
     always_on = [name.lower() for name in simulator.always_on()]
     return {kind: [*always_on, *(name.lower() for name in simulator.scripts(kind))] for kind in ("txt2img", "img2img")}
 
 
 def _always(value: object) -> Handler:
-    async def handle(_: Simulator, __: web.Request) -> object:
+    async def handle(_ignored: Simulator, __: web.Request) -> object:
         return value
 
     return handle

@@ -17,7 +17,7 @@ _PROGRESS = (
 )
 
 
-async def _pending(simulator: Simulator, _: web.Request) -> object:
+async def _pending(simulator: Simulator, _ignored: web.Request) -> object:
     tasks = list(simulator.queue.pending)
     return {"size": len(tasks), "tasks": tasks}
 

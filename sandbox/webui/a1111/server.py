@@ -60,7 +60,7 @@ def application(simulator: Simulator, *, kill: Callable[[int], None] = os._exit)
 
 
 def _first_load(simulator: Simulator) -> Callable[[web.Application], AsyncIterator[None]]:
-    async def context(_: web.Application) -> AsyncIterator[None]:
+    async def context(_ignored: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(simulator.loader.start())
         yield
         task.cancel()
@@ -125,11 +125,11 @@ def _guard(simulator: Simulator) -> Middleware:
 
 def _authenticate(header: str, known: dict[str, str]) -> None:
     challenge = {"WWW-Authenticate": "Basic"}
-    scheme, _, encoded = header.partition(" ")
+    scheme, _ignored, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         raise HTTPException(401, "Not authenticated", challenge)
     try:
-        user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        user, _ignored, password = base64.b64decode(encoded, validate=True).decode().partition(":")
     except ValueError:
         raise HTTPException(401, "Invalid authentication credentials", challenge) from None
     if user not in known or not hmac.compare_digest(password.encode(), known[user].encode()):
@@ -138,26 +138,26 @@ def _authenticate(header: str, known: dict[str, str]) -> None:
 
 def _openapi(routes: list[tuple[str, str, Handler]]) -> Respond:
     paths: dict[str, dict[str, object]] = {}
-    for method, path, _ in routes:
+    for method, path, _ignored in routes:
         paths.setdefault(path, {})[method.lower()] = {"responses": {"200": {"description": "Successful Response"}}}
     document = {"openapi": "3.0.2", "info": {"title": "FastAPI", "version": VERSION}, "paths": paths}
 
-    async def respond(_: web.Request) -> web.Response:
+    async def respond(_ignored: web.Request) -> web.Response:
         return reply(document)
 
     return respond
 
 
 def _stop_routes(kill: Callable[[int], None]) -> list[tuple[str, str, Handler]]:
-    async def server_kill(_: Simulator, __: web.Request) -> object:
+    async def server_kill(_ignored: Simulator, __: web.Request) -> object:
         kill(0)
         return None
 
-    async def server_stop(_: Simulator, __: web.Request) -> object:
+    async def server_stop(_ignored: Simulator, __: web.Request) -> object:
         # With --nowebui nobody listens to this, and the real one goes on serving too.
         return "Stopping."
 
-    async def server_restart(_: Simulator, __: web.Request) -> object:
+    async def server_restart(_ignored: Simulator, __: web.Request) -> object:
         raise HTTPException(501, "Not Implemented")
 
     return [

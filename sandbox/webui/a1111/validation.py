@@ -208,5 +208,5 @@ def read_object(body: bytes, content_type: str | None) -> dict[str, Any]:
 
 def _is_json(content_type: str) -> bool:
     media_type = content_type.partition(";")[0].strip().lower()
-    main, _, sub = media_type.partition("/")
+    main, _ignored, sub = media_type.partition("/")
     return main == "application" and (sub == "json" or sub.endswith("+json"))

@@ -169,7 +169,7 @@ class MemoryTopic(Failing):
 
     @property
     def answers(self) -> list[dict[str, Any]]:
-        return [json.loads(text) for text, _, _ in self.published]
+        return [json.loads(text) for text, _ignored, _ignored in self.published]
 
 
 class MemoryStorage(Failing):
@@ -186,7 +186,7 @@ class MemoryStorage(Failing):
 
     def get(self, bucket: str, key: str, limit: int) -> bytes:
         self._may_fail("get")
-        body, _ = self.objects[bucket, key]
+        body, _ignored = self.objects[bucket, key]
         if len(body) > limit:
             raise ValueError(key)
         return body
@@ -224,7 +224,7 @@ class HttpFake:
             self.replies[route] = value
             return
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
-        self.replies[route] = lambda _: (status, dict(headers or {}), body)
+        self.replies[route] = lambda _ignored: (status, dict(headers or {}), body)
 
     def got(self, route: str) -> list[Call]:
         return [call for call in self.calls if f"{call.method} {call.path.partition('?')[0]}" == route]

@@ -64,7 +64,7 @@ def test_what_may_pass_is_sent_again(http_fake: Any, monkeypatch: pytest.MonkeyP
     naps: list[float] = []
     monkeypatch.setattr(time, "sleep", naps.append)
     replies = iter([(503, {}, b"{}"), (200, {}, b'{"id": "t"}')])
-    http_fake.reply("POST /v1alpha1", lambda _: next(replies))
+    http_fake.reply("POST /v1alpha1", lambda _ignored: next(replies))
     assert Client(http_fake.url, "key").submit(BODY) == {"id": "t"}
     assert naps == [1.0]
     http_fake.reply("POST /v1alpha1", b"", 503)

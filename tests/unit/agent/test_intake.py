@@ -311,7 +311,7 @@ def test_a_mistake_of_ours_is_not_shown(app: Application, fakes: Fakes, monkeypa
 def test_any_bytes_give_4xx(app: Application, fakes: Fakes, body: bytes) -> None:
     encoded = base64.b64encode(body).decode()
     for path in ("/v1alpha1", "/v1alpha2"):
-        status, _ = respond(app, encoded, path, isBase64Encoded=True)
+        status, _ignored = respond(app, encoded, path, isBase64Encoded=True)
         assert 400 <= status < 500
     assert fakes.published == []
 

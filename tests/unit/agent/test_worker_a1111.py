@@ -119,7 +119,8 @@ CHECKPOINT = Checkpoint(title=f"a.ckpt [{SHA[:10]}]", filename="/m/a.ckpt", sha2
 INFO = {"sd_model_name": "a", "sd_model_hash": SHA[:10], "sampler_name": "Euler a", "all_seeds": [1, 2]}
 
 
-def result(images: Any = (PNG,), info: Any = INFO, **body: Any) -> Any:
+def result(images: Any = (PNG,), info: Any = None, **body: Any) -> Any:
+    info = INFO if info is None else info
     value = {"images": list(images), "parameters": {"init_images": [PNG], "steps": 2}, "info": json.dumps(info)}
     asked = Asked(tasktype=TaskType.TEXT_TO_IMAGE, body={"prompt": "x", **body}, checkpoint=CHECKPOINT)
     return read_generation(reply(value), asked)

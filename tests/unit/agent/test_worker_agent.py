@@ -290,7 +290,7 @@ def test_a_mistake_in_the_request_is_answered_at_once(world: World) -> None:
 def test_what_a_retry_can_heal_is_retried_with_backoff_and_then_answered(world: World) -> None:
     world.webui.reply("POST /sdapi/v1/txt2img", b"<html>", 502)
     world.send()
-    assert [world.iterate() for _ in range(3)] == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
+    assert [world.iterate() for _ignored in range(3)] == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
     assert world.queue.hidden == [("m-1", 5), ("m-1", 10)]
     assert world.error()[0] == "webui_error"
     assert world.topic.answers[0]["usage"]["attempts"] == 3
@@ -314,14 +314,14 @@ def test_attempts_that_agents_did_not_survive_count(world: World) -> None:
 def test_storage_that_fails(world: World) -> None:
     world.storage.failing = {"put"}
     world.send()
-    assert [world.iterate() for _ in range(3)] == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
+    assert [world.iterate() for _ignored in range(3)] == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
     assert world.error()[0] == "storage_error"
 
 
 def test_a_mistake_of_ours_is_no_crash_loop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world.storage, "put", lambda *_: 1 / 0)
+    monkeypatch.setattr(world.storage, "put", lambda *_ignored: 1 / 0)
     world.send()
-    assert [world.iterate() for _ in range(3)] == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
+    assert [world.iterate() for _ignored in range(3)] == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
     assert "division" not in world.error()[1]
 
 
@@ -385,7 +385,7 @@ def test_the_answer_of_whoever_was_faster_counts(world: World) -> None:
     world.supervisor.during = faster
     world.send()
     assert world.iterate() is Outcome.COMPLETED
-    assert [text for text, _, _ in world.topic.published] == ['{"theirs":1}']
+    assert [text for text, _ignored, _ignored in world.topic.published] == ['{"theirs":1}']
 
 
 def test_the_lease_is_extended_with_the_visibility(world: World) -> None:
@@ -473,7 +473,7 @@ def test_without_a_table(memory: Any, http_fake: Any) -> None:
     assert world.topic.published[0][1]["tenant"] == "acme"
     world.webui.reply("POST /sdapi/v1/txt2img", b"", 500)
     world.send()
-    assert [world.iterate() for _ in range(3)] == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
+    assert [world.iterate() for _ignored in range(3)] == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
     assert world.queue.acknowledged == ["m-1", "m-2"]
 
 

@@ -181,7 +181,7 @@ def tables(cloud: Any) -> Any:
         TableName="sd-tasks",
         BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ignored in keys],
     )
     return [DynamoTable(client=client, name="sd-tasks", worker=name, retention_days=30) for name in ("one", "two")]
 
@@ -234,7 +234,7 @@ def test_attempts_are_counted_but_not_those_handed_back(tables: Any) -> None:
 
 
 def test_the_table_vouches_for_what_intake_took_in(tables: Any) -> None:
-    one, _ = tables
+    one, _ignored = tables
     acme = Task(id="t", tenant="acme", tasktype=TaskType.TEXT_TO_IMAGE, content={"prompt": "x"}, uid="u")
     assert not one.vouches(acme)
     begin(one, acme)
@@ -382,7 +382,7 @@ def run(**changes: str) -> subprocess.Popen[str]:
 
 def test_the_command_refuses_comfyui_by_name() -> None:
     process = run(SD_WEBUI_KIND="comfyui")
-    _, errors = process.communicate(timeout=20)
+    _ignored, errors = process.communicate(timeout=20)
     assert process.returncode == 2
     line = json.loads(errors.splitlines()[-1])
     assert "SD_WEBUI_KIND" in line["reason"]
@@ -396,7 +396,7 @@ def test_the_command_ends_with_0_on_sigterm() -> None:
         first = json.loads(process.stderr.readline())
         assert first["message"] == "started"
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=20)
+        _ignored, errors = process.communicate(timeout=20)
     finally:
         process.kill()
     assert process.returncode == 0

@@ -99,9 +99,9 @@ def test_an_installation(aws: None) -> None:
 def test_nothing_installed(aws: None) -> None:
     cloud = Cloud("sd", ENDPOINT)
     with pytest.raises(DemoError, match=r"no REST API called 'sd'; has playbooks/site\.yml run"):
-        _ = cloud.api
+        _ignored = cloud.api
     with pytest.raises(DemoError, match="no queue sd-answers-demo"):
-        _ = cloud.answers_queue
+        _ignored = cloud.answers_queue
     boto3.client("apigateway").create_rest_api(name="sd")
     with pytest.raises(DemoError, match="no Lambda sd-intake"):
-        _ = cloud.api
+        _ignored = cloud.api

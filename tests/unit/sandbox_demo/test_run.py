@@ -96,7 +96,7 @@ class FakeCluster:
     async def __aenter__(self) -> FakeCluster:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_ignored: object) -> None:
         pass
 
     async def list(self, path: str) -> tuple[list[dict[str, Any]], str]:
@@ -189,13 +189,13 @@ def test_without_the_sandbox_s_environment(monkeypatch: pytest.MonkeyPatch, caps
 
 
 def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(_: object) -> str:
+    def interrupted(_ignored: object) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("KUBECONFIG", "/nowhere")
     monkeypatch.setattr("sys.argv", ["demo"])
-    monkeypatch.setattr(command, "run", lambda *_: None)
+    monkeypatch.setattr(command, "run", lambda *_ignored: None)
     monkeypatch.setattr(command.asyncio, "run", interrupted)
     assert command.main() == 130
     assert "interrupted" in capsys.readouterr().err

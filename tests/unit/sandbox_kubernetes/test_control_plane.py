@@ -18,7 +18,7 @@ def found(state: State) -> dict[str, Process]:
 
 def flags(process: Process) -> dict[str, str]:
     pairs = (argument.removeprefix("--").partition("=") for argument in process.argv[1:])
-    return {name: value for name, _, value in pairs}
+    return {name: value for name, _ignored, value in pairs}
 
 
 def test_the_order_of_the_start(found: dict[str, Process]) -> None:

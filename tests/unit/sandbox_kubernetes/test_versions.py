@@ -35,8 +35,8 @@ def test_kubernetes_own_modules_have_its_minor_version() -> None:
         r"^\t(k8s\.io/\S+) => (k8s\.io/\S+) (v\S+)$", (kubernetes.directory / "go.mod").read_text(), re.M
     )
     assert len(replaced) > 25
-    assert {version for _, _, version in replaced} == {f"v0{KUBERNETES[1:]}"}
-    assert all(old == new for old, new, _ in replaced)
+    assert {version for _ignored, _ignored, version in replaced} == {f"v0{KUBERNETES[1:]}"}
+    assert all(old == new for old, new, _ignored in replaced)
 
 
 def test_the_highest_go_line_decides() -> None:

@@ -182,7 +182,7 @@ async def test_what_validation_refuses(
 
 
 async def test_all_faults_are_named_at_once(webui: Any) -> None:
-    _, reply = await webui.call("txt2img", {"width": "a", "height": "b"})
+    _ignored, reply = await webui.call("txt2img", {"width": "a", "height": "b"})
     assert [fault["loc"][-1] for fault in reply["detail"]] == ["width", "height"]
 
 

@@ -53,7 +53,7 @@ async def test_equal_files_share_a_hash(webui: Any, small: Any) -> None:
 async def test_no_checkpoint_on_disk(make: Any, small: Any) -> None:
     webui = await make(models=())
     assert await webui.get("sd-models") == []
-    for _ in range(2):
+    for _ignored in range(2):
         status, reply = await webui.call("txt2img", small())
         assert (status, reply["error"]) == (500, "FileNotFoundError")
 
@@ -72,7 +72,7 @@ async def test_real_files(make: Any, small: Any, tmp_path: Path) -> None:
     # A file that comes later needs a refresh; an empty one (a copy that has only begun) cannot be loaded.
     (tmp_path / "new.safetensors").write_bytes(b"N")
     (tmp_path / "empty.safetensors").touch()
-    status, _ = await webui.call("options", {"sd_model_checkpoint": "new"})
+    status, _ignored = await webui.call("options", {"sd_model_checkpoint": "new"})
     assert status == 500
     assert await webui.post("refresh-checkpoints") is None
     await webui.post("options", {"sd_model_checkpoint": "new"})

@@ -99,7 +99,7 @@ def test_bad_settings_end_in_a_sentence(
 ) -> None:
     process = Process(*flags, **environment)
     processes.append(process)
-    output, _ = process.child.communicate(timeout=30)
+    output, _ignored = process.child.communicate(timeout=30)
     assert process.child.returncode in (1, 2)
     assert sentence in output
     assert "Traceback" not in output

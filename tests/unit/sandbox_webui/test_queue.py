@@ -15,7 +15,7 @@ async def test_first_come_first_served(webui: Any, small: Any) -> None:
     tasks = []
     for number in range(4):
         task = webui.start("txt2img", small(force_task_id=str(number)))
-        task.add_done_callback(lambda _, number=number: order.append(number))
+        task.add_done_callback(lambda _ignored, number=number: order.append(number))
         tasks.append(task)
         while len(webui.simulator.queue.pending) + (webui.simulator.queue.active is not None) <= number:
             await webui.get("progress")
@@ -61,7 +61,7 @@ async def test_extras_and_switches_wait_for_the_run(webui: Any, small: Any, what
         other = webui.start("extra-single-image", body)
     else:
         other = webui.start("options", {"sd_model_checkpoint": "dreamshaper_8"})
-    for _ in range(5):
+    for _ignored in range(5):
         await webui.get("progress")
     assert not other.done()
     webui.pace.release()
@@ -96,7 +96,7 @@ async def test_progress_of_a_run(webui: Any, small: Any) -> None:
     webui.pace.hold()
     run = webui.start("txt2img", small(n_iter=3, steps=2))
     await webui.pace.reached()
-    for _ in range(3):
+    for _ignored in range(3):
         await webui.pace.step()
     progress = await webui.get("progress")
     assert progress["state"]["job"] == "Batch 2 out of 3"
@@ -170,7 +170,7 @@ async def test_interrupt_in_a_batch(webui: Any, small: Any) -> None:
     webui.pace.hold()
     run = webui.start("txt2img", small(n_iter=3, steps=2))
     await webui.pace.reached()
-    for _ in range(2):
+    for _ignored in range(2):
         await webui.pace.step()
     await webui.post("interrupt")
     webui.pace.release()
@@ -223,7 +223,7 @@ async def test_the_api_answers_before_the_model_is_loaded(make: Any, small: Any)
     assert len(await webui.get("sd-models")) == 5
     assert (await webui.get("options"))["sd_model_checkpoint"] is None
     early = webui.start("txt2img", small())
-    for _ in range(3):
+    for _ignored in range(3):
         assert (await webui.get("progress"))["state"]["job"] == ""
     assert not early.done()
     webui.pace.release()
@@ -231,7 +231,7 @@ async def test_the_api_answers_before_the_model_is_loaded(make: Any, small: Any)
 
 
 async def test_force_task_id_is_only_echoed(webui: Any, small: Any) -> None:
-    replies = await asyncio.gather(*(webui.post("txt2img", small(force_task_id="same")) for _ in range(2)))
+    replies = await asyncio.gather(*(webui.post("txt2img", small(force_task_id="same")) for _ignored in range(2)))
     assert [reply["parameters"]["force_task_id"] for reply in replies] == ["same", "same"]
 
 

@@ -29,12 +29,9 @@ class WebUI(Protocol):
 
     def ready(self) -> bool:
         """Whether it answers at all (quick, never raises)."""
-        ...
 
     def run(self, task: Task, body: dict[str, Any]) -> Generation:
         """Switch the model if need be, generate, check the result. Raises TaskError. Never sends a generation twice."""
-        ...
 
     def interrupt(self) -> None:
         """End the running generation early, as far as the WebUI can (quick, never raises)."""
-        ...
