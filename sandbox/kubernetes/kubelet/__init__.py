@@ -12,5 +12,5 @@ limits of its own, no other user, and `securityContext` and NetworkPolicy mean n
 signals; the rest of its process group goes when that one ends.
 
 Not served: exec, attach, port-forward, ephemeral containers, gRPC probes, `kubectl logs --since`, CSI drivers (a claim
-is a directory), resizing in place, activeDeadlineSeconds, headless services' names.
+is a directory), changing a running pod's image or resources, activeDeadlineSeconds, headless services' names.
 """

@@ -46,6 +46,7 @@ class Container:
     Attributes:
         started: set while it runs and its startup probe, if any, has succeeded.
         gone: set while it has no process.
+        done: whether an earlier kubelet saw its end, so that it is not started.
     """
 
     def __init__(self, pod: Owner, role: Role, spec: Json, recovered: Recovered | None = None) -> None:
@@ -58,7 +59,7 @@ class Container:
         self._runs = recovered.runs if recovered else 0
         self._last: Json = recovered.last if recovered and not recovered.done else {}
         self._state: Json = recovered.last if recovered and recovered.done else {}
-        self._done = recovered is not None and recovered.done
+        self.done = recovered is not None and recovered.done
         self._image_id = ""
         self._ready = False
         self._process: Process | None = None
@@ -108,7 +109,7 @@ class Container:
 
     async def run(self) -> bool:
         """Run it until it is not to be started again; whether it ended well."""
-        while not self._halted and not self._done:
+        while not self._halted and not self.done:
             code = await self._once()
             if code is None:
                 continue

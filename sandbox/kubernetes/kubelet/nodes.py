@@ -64,6 +64,7 @@ class Nodes:
         self._boot = datetime.timedelta(seconds=boot)
         self._joined = joined
         self._lost = lost
+        self._complaints: set[str] = set()
 
     def owns(self, host: str) -> bool:
         """Whether an address is a node's."""
@@ -71,16 +72,12 @@ class Nodes:
 
     async def run(self) -> None:
         """Follow the instances for ever; the embedded AWS's absence is waited out."""
-        failed = False
         while True:
             try:
                 await self._follow()
-                failed = False
+                self._complaints.discard("instances")
             except (BotoCoreError, ClientError, ApiError, *UNREACHABLE) as error:
-                # Once, not twice a second.
-                if not failed:
-                    _log.warning("instances: %s", error or type(error).__name__)
-                failed = True
+                self._complain("instances", error)
             await asyncio.sleep(_POLL_S)
 
     async def renew(self) -> None:
@@ -102,8 +99,14 @@ class Nodes:
         for group in (told, {one["InstanceId"] for one in ready} - told):
             results = await asyncio.gather(*(self._join(live[name]) for name in group), return_exceptions=True)
             for name, result in zip(group, results, strict=True):
-                if isinstance(result, BaseException):
-                    _log.error("%s cannot join: %s", name, result)
+                if isinstance(result, Exception):
+                    self._complain(name, result)
+
+    def _complain(self, about: str, error: Exception) -> None:
+        # Once, not twice a second.
+        if about not in self._complaints:
+            _log.warning("%s: %s, tried again", about, error or type(error).__name__)
+            self._complaints.add(about)
 
     async def _join(self, instance: Instance) -> None:
         name = instance["PrivateDnsName"]

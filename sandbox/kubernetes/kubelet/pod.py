@@ -29,6 +29,7 @@ __all__ = ["Pod"]
 _log = logging.getLogger(__name__)
 
 _DEFAULT_GRACE_S = 30.0
+_RETRY_S = 1.0
 
 
 class Pod:
@@ -186,8 +187,10 @@ class Pod:
     async def forget(self, grace: float) -> None:
         """The API server has it no more: end what runs, remove its files (the logs stay)."""
         self._writer.close()
+        if self._deletion:
+            self._deletion.cancel()
         await self._stop(Deadline(grace, least=LEAST_S))
-        await self._life
+        await asyncio.shield(self._life)
         self._over = True
         for task in self._background:
             task.cancel()
@@ -205,8 +208,9 @@ class Pod:
         try:
             self.changed()
             await asyncio.to_thread(self._preparation.directory.mkdir, mode=0o700, parents=True, exist_ok=True)
-            if await self._initialize():
-                mains = [one for one in self._containers.values() if one.role is Role.MAIN]
+            mains = [one for one in self._containers.values() if one.role is Role.MAIN]
+            # An earlier kubelet may have seen the end of them.
+            if not all(container.done for container in mains) and await self._initialize():
                 await asyncio.gather(*(container.run() for container in mains))
             # Whatever still runs now are sidecars, and nothing is left that they could help.
             await self._stop(Deadline(self.grace, least=LEAST_S))
@@ -242,7 +246,8 @@ class Pod:
             self._stopping = asyncio.create_task(self._stop_in_order(deadline))
         elif self._deadline:
             self._deadline.shorten(deadline.remaining)
-        await self._stopping
+        # Who waits may be cancelled; the stop goes on.
+        await asyncio.shield(self._stopping)
 
     async def _stop_in_order(self, deadline: Deadline) -> None:
         for container in self._containers.values():
@@ -257,15 +262,20 @@ class Pod:
 
     async def _delete(self, grace: float) -> None:
         await self._stop(Deadline(grace, least=LEAST_S))
-        await self._life
+        await asyncio.shield(self._life)
         await self._writer.flush()
-        options = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+        options: Json = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
         options["preconditions"] = {"uid": self._facts.uid}
-        try:
-            await self._cluster.api.call("DELETE", self._path, options)
-        except (ApiError, *UNREACHABLE) as error:
-            if not (isinstance(error, ApiError) and error.status in (404, 409)):
-                _log.error("pod %s cannot be removed: %s", self.label, error)
+        while True:
+            try:
+                await self._cluster.api.call("DELETE", self._path, options)
+                return
+            except (ApiError, *UNREACHABLE) as error:
+                # 404: it is gone; 409: it is another one of the same name.
+                if isinstance(error, ApiError) and error.status in (404, 409):
+                    return
+                _log.warning("pod %s cannot be removed yet: %s", self.label, error or type(error).__name__)
+            await asyncio.sleep(_RETRY_S)
 
     def _refresh(self) -> None:
         if not self._over:

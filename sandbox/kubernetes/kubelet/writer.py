@@ -14,7 +14,6 @@ __all__ = ["StatusWriter"]
 _log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
-_TRIES = 30
 # The pod is gone, or it is another one of the same name.
 _GONE = (404, 409)
 
@@ -59,8 +58,7 @@ class StatusWriter:
             await self._task
 
     async def _send(self) -> None:
-        failures = 0
-        while not self._closed and failures < _TRIES:
+        while not self._closed:
             status = self._build()
             if status == self._sent:
                 return
@@ -72,6 +70,5 @@ class StatusWriter:
                     _log.error("status of %s: %s", self._path, error)
                 return
             except UNREACHABLE as error:
-                failures += 1
                 _log.warning("status of %s: %s", self._path, error or type(error).__name__)
                 await asyncio.sleep(_RETRY_S)

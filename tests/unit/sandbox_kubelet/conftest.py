@@ -39,7 +39,7 @@ class ApiServer:
         if status := self.refuse.get((request.method, request.path)):
             return web.json_response({"reason": "Refused", "message": "no"}, status=status)
         if request.method != "GET":
-            self.written.append((request.method, request.path, json.loads(await request.text())))
+            self.written.append((request.method, request.path, json.loads(await request.text() or "{}")))
             self.changed.set()
             return web.json_response(self.answers.get(request.path, {"metadata": {"name": "x", "uid": "u"}}))
         if request.path in self.answers:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime
 from typing import Any
 
 import pytest
 
 from sandbox.kubernetes import versions
 from sandbox.kubernetes.kubelet import capacity
+from sandbox.kubernetes.kubelet.api import Api
 from sandbox.kubernetes.kubelet.instances import Instances, tags
-from sandbox.kubernetes.kubelet.node import NodeGroup, lease, node_object
+from sandbox.kubernetes.kubelet.mirror import Mirror
+from sandbox.kubernetes.kubelet.node import Node, NodeGroup, lease, node_object
+from sandbox.kubernetes.kubelet.nodes import Nodes
 from sandbox.kubernetes.kubelet.services import endpoints
+from support.waiting import until
 
 # As DescribeInstanceTypes has them.
 G5: dict[str, Any] = {
@@ -173,3 +179,151 @@ def test_service_leads_to_ready_endpoints_of_the_port() -> None:
 def test_port_without_a_name() -> None:
     service = {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
     assert endpoints(service, 80, iter([slice_of("web", "", 8000, ("10.64.0.1", True))])) == [("10.64.0.1", 8000)]
+
+
+class Machines:
+    """Plays the embedded EC2: what runs is in `live`."""
+
+    def __init__(self) -> None:
+        self.live: list[dict[str, Any]] = []
+        self.looks = 0
+
+    def running(self) -> list[dict[str, Any]]:
+        self.looks += 1
+        return list(self.live)
+
+    def os_image(self, instance: dict[str, Any]) -> str:
+        return "bottlerocket-nvidia"
+
+    def group(self, instance: dict[str, Any]) -> None:
+        if instance["InstanceId"] == "i-odd":
+            raise ValueError("no such group")
+
+    def size(self, instance: dict[str, Any], os_image: str) -> capacity.Size:
+        return capacity.size(G5)
+
+
+class Joining:
+    """Nodes that follow Machines and an API server that takes notes."""
+
+    def __init__(self, api: Api, boot: float = 0) -> None:
+        self.machines = Machines()
+        self.mirror = Mirror(api, "/api/v1/nodes")
+        self.joined: list[Node] = []
+        self.lost: list[Node] = []
+        machines: Any = self.machines
+        self.nodes = Nodes(
+            api,
+            machines,
+            self.mirror,
+            net=66,
+            boot=boot,
+            joined=self.joined.append,
+            lost=self.lost.append,
+        )
+
+    async def looked(self, times: int = 2) -> None:
+        """Return when the nodes have looked at the instances once more."""
+        seen = self.machines.looks
+        await until(lambda: self.machines.looks >= seen + times)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.kubernetes.kubelet.nodes._POLL_S", 0.01)
+
+
+def launched(name: str, seconds_ago: float = 60) -> dict[str, Any]:
+    when = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds_ago)
+    return {**INSTANCE, "InstanceId": name, "PrivateDnsName": f"{name}.internal", "LaunchTime": when}
+
+
+def held(name: str, address: str, **metadata: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": f"{name}.internal", "uid": f"uid-{name}", **metadata},
+        "spec": {"providerID": f"aws:///us-east-1a/{name}"},
+        "status": {"addresses": [{"type": "InternalIP", "address": address}]},
+    }
+
+
+async def test_instance_joins_and_is_kept_alive(server: Any, api: Api) -> None:
+    joining = Joining(api)
+    server.refuse["PATCH", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/i-1.internal"] = 404
+    joining.machines.live = [launched("i-1")]
+    task = asyncio.create_task(joining.nodes.run())
+    await until(lambda: joining.joined)
+    await joining.looked()
+    task.cancel()
+    assert [(node.name, node.instance, node.address) for node in joining.joined] == [
+        ("i-1.internal", "i-1", "10.66.0.1")
+    ]
+    (_, path, node), (_, leases, made) = server.written
+    assert (path, node["metadata"]["name"]) == ("/api/v1/nodes", "i-1.internal")
+    assert leases == "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+    assert made["metadata"]["ownerReferences"][0]["uid"] == "u"
+    assert joining.nodes.owns("10.66.0.1")
+
+
+async def test_instance_that_is_gone_takes_its_node_with_it(server: Any, api: Api) -> None:
+    joining = Joining(api)
+    joining.machines.live = [launched("i-1")]
+    task = asyncio.create_task(joining.nodes.run())
+    await until(lambda: joining.joined)
+    for name, more in (("i-1", {}), ("i-2", {"deletionTimestamp": "now"})):
+        joining.mirror.items["", f"{name}.internal"] = held(name, "10.66.0.1", **more)
+    joining.mirror.items["", "other"] = {"metadata": {"name": "other", "uid": "o"}, "spec": {"providerID": "kwok://x"}}
+    joining.machines.live = []
+    await until(lambda: joining.lost)
+    await joining.looked()
+    task.cancel()
+    deleted = {path for method, path, _ in server.written if method == "DELETE"}
+    assert deleted == {"/api/v1/nodes/i-1.internal"}
+    assert joining.nodes.items == {}
+
+
+async def test_node_that_was_told_of_before_keeps_its_address(server: Any, api: Api) -> None:
+    joining = Joining(api)
+    server.refuse["POST", "/api/v1/nodes"] = 409
+    joining.mirror.items["", "i-2.internal"] = held("i-2", "10.66.0.1")
+    joining.machines.live = [launched("i-1"), launched("i-2")]
+    task = asyncio.create_task(joining.nodes.run())
+    await until(lambda: len(joining.joined) == 2)
+    task.cancel()
+    assert [(node.instance, node.address) for node in joining.joined] == [("i-2", "10.66.0.1"), ("i-1", "10.66.0.2")]
+    assert ("PATCH", "/api/v1/nodes/i-2.internal/status") in {(method, path) for method, path, _ in server.written}
+
+
+async def test_name_of_another_instances_node_is_waited_for(server: Any, api: Api) -> None:
+    joining = Joining(api)
+    joining.mirror.items["", "i-1.internal"] = held("i-0", "10.66.0.1", deletionTimestamp="now")
+    joining.machines.live = [launched("i-1")]
+    task = asyncio.create_task(joining.nodes.run())
+    await joining.looked()
+    assert not joining.joined
+    joining.mirror.items.clear()
+    await until(lambda: joining.joined)
+    task.cancel()
+
+
+async def test_boot_takes_its_time(server: Any, api: Api) -> None:
+    joining = Joining(api, boot=30)
+    joining.machines.live = [launched("i-1", seconds_ago=31), launched("i-2", seconds_ago=10)]
+    task = asyncio.create_task(joining.nodes.run())
+    await until(lambda: joining.joined)
+    await joining.looked()
+    task.cancel()
+    assert [node.instance for node in joining.joined] == ["i-1"]
+
+
+async def test_instance_that_cannot_join_is_told_once_and_keeps_nobody(
+    server: Any, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    joining = Joining(api)
+    joining.machines.live = [launched("i-odd"), launched("i-1")]
+    task = asyncio.create_task(joining.nodes.run())
+    await until(lambda: joining.joined)
+    await joining.looked(3)
+    task.cancel()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "i-odd: no such group, tried again"
+    ]

@@ -159,6 +159,18 @@ async def test_second_deletion_can_shorten_the_grace_period(cluster: Cluster, se
     await pod.forget(0)
 
 
+async def test_forced_deletion_overtakes_a_slow_one(cluster: Cluster, server: Any) -> None:
+    pod = made(cluster, sh("main", f"trap '' TERM; echo > /s/main; {WAIT}", **IN_SHARED), **SHARED)
+    await until((volumes(cluster) / "s" / "main").exists)
+    deletion = pod.delete(60)
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        await pod.forget(0)
+    assert deletion.cancelled()
+    assert not volumes(cluster).parent.exists()
+    assert "DELETE" not in {method for method, _, _ in server.written}
+
+
 async def test_missing_config_map_is_waited_for_then_followed(cluster: Cluster, server: Any) -> None:
     volume = {"name": "m", "configMap": {"name": "m"}}
     script = 'until [ "$(cat /m/k)" = two ]; do sleep 0.01; done'
@@ -298,6 +310,16 @@ async def test_pod_of_an_earlier_kubelet_starts_anew(cluster: Cluster, server: A
     assert found["startTime"] == "2026-01-01T00:00:00Z"
     assert found["containerStatuses"][0]["restartCount"] == 1
     assert found["containerStatuses"][0]["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
+    await pod.forget(0)
+
+
+async def test_pod_that_an_earlier_kubelet_saw_ended_stays_ended(cluster: Cluster, server: Any) -> None:
+    ended = {"name": "main", "state": {"terminated": {"exitCode": 3}}, "containerID": "process://1"}
+    inits = [sh("init", "true")]
+    main = sh("main", "true")
+    pod = made(cluster, main, initContainers=inits, restartPolicy="Never", status={"containerStatuses": [ended]})
+    await until_phase(server, "Failed")
+    assert not (pod.logs("init") / "0.log").exists()
     await pod.forget(0)
 
 
