@@ -60,7 +60,7 @@ def parse(image: str) -> tuple[str, str]:
     Raises:
         SandboxError: it is not of that form.
     """
-    name, _, tag = image.partition(":")
+    name, _ignored, tag = image.partition(":")
     if not _NAME.fullmatch(name) or not _TAG.fullmatch(tag):
         raise SandboxError(f"{image!r} is not NAME:TAG, such as {_AGENT}:0.1.0.")
     return name, tag
@@ -109,11 +109,11 @@ class _Registry:
     def push(self, name: str, tag: str, image: oci.Image) -> str:
         """Upload the blobs, then the manifest under the tag; returns its digest."""
         for blob in image.blobs:
-            upload, _ = self._send("POST", f"/v2/{name}/blobs/uploads/", b"")
+            upload, _ignored = self._send("POST", f"/v2/{name}/blobs/uploads/", b"")
             separator = "&" if "?" in upload else "?"
             query = urllib.parse.urlencode({"digest": oci.digest(blob)})
             self._send("PUT", f"{upload}{separator}{query}", blob, "application/octet-stream")
-        _, digest = self._send("PUT", f"/v2/{name}/manifests/{tag}", image.manifest, oci.MANIFEST_TYPE)
+        _ignored, digest = self._send("PUT", f"/v2/{name}/manifests/{tag}", image.manifest, oci.MANIFEST_TYPE)
         return digest
 
     def _send(self, method: str, path: str, body: bytes, kind: str = "application/json") -> tuple[str, str]:

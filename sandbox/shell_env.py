@@ -15,12 +15,13 @@ _DISTURBING = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
-def exports(state: State, shell: Mapping[str, str] = os.environ) -> list[str]:
+def exports(state: State, shell: Mapping[str, str] | None = None) -> list[str]:
     """Lines for `eval`; nothing in them makes a process that inherits them one of the sandbox's own.
 
     Args:
-        shell: the environment of the shell that will read them.
+        shell: the environment of the shell that will read them; this process's if None.
     """
+    shell = os.environ if shell is None else shell
     variables = {
         "AWS_ENDPOINT_URL": state.aws_url,
         "AWS_REGION": state.region,

@@ -84,8 +84,8 @@ def check(pins: Sequence[str] = PINS) -> None:
 
 
 def _fits(pin: str) -> bool:
-    path, _, parameters = pin.rstrip(")").partition("(")
-    module, _, name = path.partition(":")
+    path, _ignored, parameters = pin.rstrip(")").partition("(")
+    module, _ignored, name = path.partition(":")
     try:
         found = importlib.import_module(module)
         for part in name.split("."):

@@ -82,16 +82,19 @@ class Pods:
         answer.release_conn()
         return text
 
-    def events(self, name: str) -> dict[str, str]:
-        """The latest message of each reason that was told about a pod."""
+    def events(self, name: str) -> list[tuple[str, str]]:
+        """Reason and message of every event about a pod."""
         found = self.core.list_namespaced_event(self.namespace, field_selector=f"involvedObject.name={name}").items
-        return {event.reason: event.message for event in found}
+        return [(event.reason, event.message) for event in found]
 
-    def until_event(self, name: str, reason: str, seconds: float = 20) -> str:
-        """Wait for an event about a pod; its message."""
+    def until_event(self, name: str, reason: str, text: str = "", seconds: float = 20) -> str:
+        """Wait for an event about a pod with that text in it; its message."""
         deadline = time.monotonic() + seconds
-        while reason not in (events := self.events(name)):
+        while True:
+            events = self.events(name)
+            for told, message in events:
+                if told == reason and text in message:
+                    return message
             if time.monotonic() > deadline:
-                pytest.fail(f"pod {name}: no event {reason}; there is {events}")
+                pytest.fail(f"pod {name}: no event {reason} with {text!r}; there is {events}")
             time.sleep(0.2)
-        return events[reason]

@@ -35,7 +35,7 @@ class Shell:
         env = dict(self.env)
         for line in self.run("sandbox", "env", "--state", str(state)).stdout.splitlines():
             command, assignment = shlex.split(line)
-            name, _, value = assignment.partition("=")
+            name, _ignored, value = assignment.partition("=")
             if command == "unset":
                 env.pop(name, None)
             else:

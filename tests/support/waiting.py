@@ -12,7 +12,7 @@ _TICK_S = 0.01
 
 async def until(true: Callable[[], object], seconds: float = 5.0) -> None:
     """Return as soon as something is true; a TimeoutError if that takes too long."""
-    for _ in range(int(seconds / _TICK_S)):
+    for _ignored in range(int(seconds / _TICK_S)):
         if true():
             return
         await asyncio.sleep(_TICK_S)

@@ -21,14 +21,12 @@ SHOW = """
 import json, os, sys
 print(json.dumps({"env": dict(os.environ), "files": [open(path).read() for path in sys.argv[1:]]}))
 """
-# Says when it began, what signals it gets, and when it ends: in the log and, as lines in order, in a shared file.
+# Says with the time when it began, what signal it gets, and when it ends.
 TELL = """
 import os, signal, sys, time
 me, seconds, delay = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
 def say(what):
-    line = f"{me} {what}\\n"
-    os.write(os.open("/shared/order", os.O_WRONLY | os.O_APPEND | os.O_CREAT), line.encode())
-    print(line, end="", flush=True)
+    print(time.time_ns(), me, what, flush=True)
 def ended(*_):
     say("SIGTERM"); time.sleep(delay); say("ends"); sys.exit(0)
 signal.signal(signal.SIGTERM, ended)
@@ -202,7 +200,8 @@ def test_unknown_image_is_refused_with_growing_delays(pods: Pods) -> None:
     message = pod.status.container_statuses[0].state.waiting.message
     assert message.startswith('Back-off pulling image "some/unknown:1": ErrImagePull: ')
     assert "docker.io/some/unknown:1: not found" in message
-    assert "docker.io/some/unknown:1" in pods.until_event("nowhere", "Failed")
+    pods.until_event("nowhere", "Failed", 'Failed to pull image "some/unknown:1": rpc error: code = NotFound')
+    pods.until_event("nowhere", "BackOff", 'Back-off pulling image "some/unknown:1"')
     assert phase("Pending")(pod)
 
 
@@ -234,29 +233,30 @@ def test_service_leads_to_ready_pods(pods: Pods) -> None:
     assert "Directory listing" in text
 
 
+def told(sandbox: State, pods: Pods, name: str, uid: str) -> list[str]:
+    """What the containers of a pod said, in order; their logs outlive the pod."""
+    logs = (sandbox.logs / "pods" / f"{pods.namespace}_{name}_{uid}").glob("*/0.log")
+    return [line.split(maxsplit=1)[1] for line in sorted("".join(log.read_text() for log in logs).splitlines())]
+
+
 def test_native_sidecars_start_and_stop_in_order(pods: Pods, sandbox: State) -> None:
     pod = pods.until("done", phase("Succeeded"))
-    directory = sandbox.kubelet / "pods" / pod.metadata.uid / "volumes" / "shared"
-    told = (directory / "order").read_text().splitlines()
-    assert told[:2] == ["init starts", "init ends"]
     # car2 starts when car1's startup probe has succeeded, main when car2's has; they stop in reverse when main is done.
-    assert told[2:] == [
-        *("car1 starts", "car2 starts", "main starts", "main ends"),
+    assert told(sandbox, pods, "done", pod.metadata.uid) == [
+        *("init starts", "init ends", "car1 starts", "car2 starts", "main starts", "main ends"),
         *("car2 SIGTERM", "car2 ends", "car1 SIGTERM", "car1 ends"),
     ]
 
 
 def test_deletion_stops_main_first_sidecars_in_reverse(pods: Pods, sandbox: State) -> None:
     pod = pods.until("deleted", phase("Running"))
-    order = sandbox.kubelet / "pods" / pod.metadata.uid / "volumes" / "shared" / "order"
-    pods.until("deleted", lambda _: "main starts" in order.read_text())
+    pods.until("deleted", lambda _: "main starts" in pods.log("deleted"))
     pods.core.delete_namespaced_pod("deleted", pods.namespace)
-    told = order.read_text().splitlines()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and order.exists():
-        told = order.read_text().splitlines() if order.exists() else told
-    assert told[3:8] == ["main SIGTERM", "main ends", "car2 SIGTERM", "car2 ends", "car1 SIGTERM"]
-    pods.gone("deleted", 5)
+    pods.gone("deleted")
+    assert told(sandbox, pods, "deleted", pod.metadata.uid) == [
+        *("car1 starts", "car2 starts", "main starts"),
+        *("main SIGTERM", "main ends", "car2 SIGTERM", "car2 ends", "car1 SIGTERM", "car1 ends"),
+    ]
 
 
 def test_grace_period_ends_with_sigkill(pods: Pods) -> None:

@@ -42,27 +42,6 @@ def test_a_second_run_changes_nothing(shell: Shell, arguments: tuple[str, ...]) 
     assert changed(shell.playbook("site", *arguments)) == 0
 
 
-def names(cluster: DynamicClient, api_version: str, kind: str) -> set[str]:
-    """Names of all objects of a kind, whatever their namespace."""
-    return {item.metadata.name for item in cluster.resources.get(api_version=api_version, kind=kind).get().items}
-
-
-def test_the_queues_tag_brings_up_just_the_new_runtime(
-    shell: Shell, aws: boto3.Session, cluster: DynamicClient, tmp_path: Path
-) -> None:
-    entries = runtimes(shell)
-    added = {**entries[0], "name": "anime", "models": ["anything-v5.safetensors"]}
-    output = shell.playbook("site", "--tags", "queues", *with_runtimes(tmp_path, [*entries, added]))
-    assert changed(output) > 0
-    for untouched in ("network", "storage", "intake", "cluster", "autoscaling"):
-        assert f"stable_diffusion.eks.{untouched} :" not in output
-    queues = aws.client("sqs").list_queues(QueueNamePrefix="sd-anime")["QueueUrls"]
-    assert sorted(url.rsplit("/", 1)[-1] for url in queues) == ["sd-anime", "sd-anime-dlq"]
-    assert "anime" in names(cluster, "keda.sh/v1alpha1", "ScaledObject")
-    assert "anime" in names(cluster, "apps/v1", "Deployment")
-    assert "sd-anime" in names(cluster, "karpenter.sh/v1", "NodePool")
-
-
 @pytest.mark.parametrize(
     ("entries", "named"),
     [
@@ -102,3 +81,24 @@ def test_an_ops_repository_needs_only_the_tarball(shell: Shell, sandbox: State, 
     )
     output = elsewhere.run("ansible-playbook", "stable_diffusion.eks.site", "--inventory", "inventory").stdout
     assert changed(output) == 0, "the same sources must come to the same resources"
+
+
+def names(cluster: DynamicClient, api_version: str, kind: str) -> set[str]:
+    """Names of all objects of a kind, whatever their namespace."""
+    return {item.metadata.name for item in cluster.resources.get(api_version=api_version, kind=kind).get().items}
+
+
+def test_the_queues_tag_brings_up_just_the_new_runtime(
+    shell: Shell, aws: boto3.Session, cluster: DynamicClient, tmp_path: Path
+) -> None:
+    entries = runtimes(shell)
+    added = {**entries[0], "name": "anime", "models": ["anything-v5.safetensors"]}
+    output = shell.playbook("site", "--tags", "queues", *with_runtimes(tmp_path, [*entries, added]))
+    assert changed(output) > 0
+    for untouched in ("network", "storage", "intake", "cluster", "autoscaling"):
+        assert f"stable_diffusion.eks.{untouched} :" not in output
+    queues = aws.client("sqs").list_queues(QueueNamePrefix="sd-anime")["QueueUrls"]
+    assert sorted(url.rsplit("/", 1)[-1] for url in queues) == ["sd-anime", "sd-anime-dlq"]
+    assert "anime" in names(cluster, "keda.sh/v1alpha1", "ScaledObject")
+    assert "anime" in names(cluster, "apps/v1", "Deployment")
+    assert "sd-anime" in names(cluster, "karpenter.sh/v1", "NodePool")

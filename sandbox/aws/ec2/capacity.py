@@ -42,7 +42,7 @@ class Capacity:
                 (str(pool["instance_type"]), str(pool["zone"]), str(pool["lifecycle"]), pool["left"])
                 for pool in json.loads(body)
             ]
-            if any(left is not None and not isinstance(left, int) for *_, left in limits):
+            if any(left is not None and not isinstance(left, int) for *_ignored, left in limits):
                 raise ValueError("left is a number or null")
         except (ValueError, KeyError, TypeError) as error:
             return Response.json({"message": f"Send [{{instance_type, zone, lifecycle, left}}]: {error!r}"}, 400)

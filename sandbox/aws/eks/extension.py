@@ -39,15 +39,15 @@ class Extension:
         self._routes: Sequence[tuple[str, re.Pattern[str], Callable[..., Any]]] = [
             ("POST", re.compile(rf"/clusters/{_NAME}/update-config"), updates.cluster_config),
             ("POST", re.compile(rf"/clusters/{_NAME}/updates"), updates.cluster_version),
-            ("GET", re.compile(rf"/clusters/{_NAME}/updates"), lambda name, _: updates.list(name)),
+            ("GET", re.compile(rf"/clusters/{_NAME}/updates"), lambda name, _ignored: updates.list(name)),
             (
                 "GET",
                 re.compile(rf"/clusters/{_NAME}/updates/{_NAME}"),
-                lambda name, key, _: updates.describe(name, key),
+                lambda name, key, _ignored: updates.describe(name, key),
             ),
             ("POST", re.compile(_NODE_GROUP.pattern + "/update-config"), updates.node_group_config),
             ("POST", re.compile(_NODE_GROUP.pattern + "/update-version"), updates.node_group_version),
-            ("GET", re.compile(r"/cluster-versions"), lambda _: _cluster_versions()),
+            ("GET", re.compile(r"/cluster-versions"), lambda _ignored: _cluster_versions()),
         ]
 
     def __call__(

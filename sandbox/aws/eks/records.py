@@ -37,7 +37,7 @@ class Records:
 
     def forget_addons(self, cluster: str) -> None:
         """Remove the add-ons of a cluster."""
-        for account, region, key in [key for key, _ in eks._addons.all_items()]:
+        for account, region, key in [key for key, _ignored in eks._addons.all_items()]:
             if (account, region) == (self._account, self._region) and key.startswith(f"{cluster}/"):
                 eks._addons.pop_scoped(account, region, key)
 
@@ -57,7 +57,7 @@ class Records:
     def access_policies(self, cluster: str, principal_arn: str) -> list[Record]:
         """The access policies associated with an entry: {policyArn, accessScope, …}."""
         found = eks._access_policy_associations(cluster, self._account, self._region)
-        return [association for principal, _, association in found if principal == principal_arn]
+        return [association for principal, _ignored, association in found if principal == principal_arn]
 
     def role(self, arn: str) -> Record | None:
         """An IAM role by its ARN."""
@@ -69,6 +69,6 @@ class Records:
         return record
 
     def _all(self, store: Any) -> Iterator[Record]:
-        for (account, region, _), record in store.all_items():
+        for (account, region, _ignored), record in store.all_items():
             if (account, region) == (self._account, self._region):
                 yield record

@@ -50,7 +50,7 @@ def caller_arn(
     if "host" not in signed or _HEADER not in signed:
         raise TokenError(f"{_HEADER} is not signed")
     _check_age(query.get("X-Amz-Date", ""), now())
-    key, date, region, service, _ = _scope(query.get("X-Amz-Credential", ""))
+    key, date, region, service, _ignored = _scope(query.get("X-Amz-Credential", ""))
     if service != "sts":
         raise TokenError(f"signed for the service {service}")
     credential: Any = iam_evaluator.resolve_credential(key, account, query.get("X-Amz-Security-Token") or None)

@@ -48,7 +48,7 @@ class _TokenReviews(BaseHTTPRequestHandler):
 
 
 def _free_ports(count: int) -> list[int]:
-    holders = [socket.socket() for _ in range(count)]
+    holders = [socket.socket() for _ignored in range(count)]
     try:
         for holder in holders:
             holder.bind(("127.0.0.1", 0))

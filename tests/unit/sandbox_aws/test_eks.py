@@ -177,7 +177,7 @@ def test_the_clusters_configuration_is_updated(aws: Aws, cluster: dict[str, Any]
 def token(sts: Any, cluster: str = CLUSTER) -> str:
     """A token as `aws eks get-token` makes it."""
 
-    def name_cluster(request: Any, **_: Any) -> None:
+    def name_cluster(request: Any, **_ignored: Any) -> None:
         request.headers["x-k8s-aws-id"] = cluster
 
     sts.meta.events.register("before-sign.sts.GetCallerIdentity", name_cluster)

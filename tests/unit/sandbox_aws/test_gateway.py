@@ -86,7 +86,7 @@ def test_a_trace_header_goes_through_sns_into_the_queue(
     trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
     tracing = connect("sns")
     tracing.meta.events.register(
-        "before-sign.sns.Publish", lambda request, **_: request.headers.add_header("X-Amzn-Trace-Id", trace)
+        "before-sign.sns.Publish", lambda request, **_ignored: request.headers.add_header("X-Amzn-Trace-Id", trace)
     )
     tracing.publish(TopicArn=topic, Message="with")
     aws("sns").publish(TopicArn=topic, Message="without")

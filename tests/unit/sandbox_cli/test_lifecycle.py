@@ -48,17 +48,17 @@ def kill(pid: int) -> None:
 
 
 def test_up_status_down(directory: Path, run: Run) -> None:
-    status, out, _ = run("up")
+    status, out, _ignored = run("up")
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()[:2]] == ["aws", "kubelet"]
     assert out.splitlines()[-1].startswith("The sandbox is up after ")
-    status, out, _ = run("status")
+    status, out, _ignored = run("status")
     assert status == 0
     assert [line.split()[-1] for line in out.splitlines()] == ["healthy", "healthy"]
     assert [int(line.split()[1]) for line in out.splitlines()] == list(pids(directory).values())
     assert run("down") == (0, "2 processes ended.\n", "")
     assert pids(directory) == {}
-    status, _, err = run("status")
+    status, _ignored, err = run("status")
     assert status == 1
     assert "There is no sandbox in" in err
     assert run("down")[0] == 0
@@ -67,7 +67,7 @@ def test_up_status_down(directory: Path, run: Run) -> None:
 def test_up_when_up_changes_nothing(directory: Path, run: Run) -> None:
     run("up")
     before = pids(directory)
-    status, out, _ = run("up")
+    status, out, _ignored = run("up")
     assert (status, pids(directory)) == (0, before)
     assert "is up already" in out
     assert "is up already" in run("up", "--only", "aws")[1]
@@ -79,10 +79,10 @@ def test_up_after_a_kill_starts_anew(directory: Path, run: Run, victim: str) -> 
     before = pids(directory)
     slot = State.load(directory).slot
     kill(before[victim])
-    status, out, _ = run("status")
+    status, out, _ignored = run("status")
     assert status == 1
     assert [line.split()[-1] for line in out.splitlines() if line.startswith(victim)] == ["ended"]
-    status, out, _ = run("up")
+    status, out, _ignored = run("up")
     assert status == 0
     assert "1 processes of an earlier sandbox ended." in out
     assert not set(pids(directory).values()) & set(before.values())
@@ -127,7 +127,7 @@ def test_a_failed_start_leaves_nothing(
         return [good, Process(name="kubelet", argv=argv, ready=lambda: False, log=state.logs / "kubelet.log")]
 
     monkeypatch.setattr(parts, "processes", broken)
-    status, _, err = run("up")
+    status, _ignored, err = run("up")
     assert status == 1
     assert err.startswith("sandbox: kubelet cannot be started: ")
     assert pids(directory) == {}
@@ -145,7 +145,7 @@ def test_ctrl_c_takes_down_what_was_started(
         return [good, Process(name="x", argv=good.argv, ready=interrupted, log=state.logs / "x.log")]
 
     monkeypatch.setattr(parts, "processes", slow)
-    status, _, err = run("up")
+    status, _ignored, err = run("up")
     assert (status, err) == (130, "sandbox: interrupted; what it had started is ended.\n")
     assert pids(directory) == {}
 
@@ -163,7 +163,7 @@ def test_a_directory_with_other_things_is_left_alone(directory: Path, run: Run) 
     directory.mkdir()
     (directory / "thesis.txt").write_text("precious")
     for command in ("up", "down"):
-        status, _, err = run(command)
+        status, _ignored, err = run(command)
         assert status == 1
         assert "holds other things than a sandbox" in err
     assert (directory / "thesis.txt").read_text() == "precious"
@@ -179,20 +179,20 @@ def test_two_at_work_in_one_directory(directory: Path, run: Run) -> None:
     directory.mkdir()
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        status, _, err = run("up")
+        status, _ignored, err = run("up")
     assert status == 1
     assert "Another `sandbox up` or `down` is at work" in err
 
 
 def test_env_is_for_a_shell(directory: Path, run: Run) -> None:
     run("up", "--only", "aws")
-    _, out, _ = run("env")
+    _ignored, out, _ignored = run("env")
     found = dict(shlex.split(line)[1].split("=", 1) for line in out.splitlines())
     assert found["AWS_ENDPOINT_URL"] == State.load(directory).aws_url
     assert (found["AWS_ACCESS_KEY_ID"], found["AWS_REGION"]) == ("123456789012", "us-east-1")
     assert not {"SANDBOX_OWNER", "KUBECONFIG", "PATH"} & found.keys()
     run("up")
-    _, out, _ = run("env")
+    _ignored, out, _ignored = run("env")
     found = dict(shlex.split(line)[1].split("=", 1) for line in out.splitlines())
     assert found["KUBECONFIG"] == str(directory / "admin.kubeconfig")
     assert found["SANDBOX_CHARTS"] == str(directory / "charts")
