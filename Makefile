@@ -11,7 +11,7 @@ COLLECTION := build/collections/ansible_collections/stable_diffusion/eks
 READY := .venv/.ready $(COLLECTION)
 IMAGES := queue-agent:0.1.0 a1111:1.10.1
 
-.PHONY: help demo sandbox-up sandbox-down test lint sanity unit system molecule bench soak lock clean
+.PHONY: help programs demo sandbox-up sandbox-down test lint sanity unit system molecule bench soak lock clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -47,7 +47,10 @@ demo: $(READY)  ## the whole path: sandbox, site.yml, two requests, two pictures
 	echo "ready for requests after $$(($$(date +%s) - start)) s; the sandbox stays up (make sandbox-down ends it)"
 	python -m sandbox.demo
 
-test: lint sanity unit system molecule  ## everything that CI runs
+programs: $(READY)  ## compile Kubernetes, helm, KEDA and Karpenter, unless the cache has them
+	@$(BIN)/sandbox build
+
+test: programs lint sanity unit system molecule  ## everything that CI runs
 
 lint: $(READY)  ## style, types and documentation
 	@export PATH="$(CURDIR)/$(BIN):$$PATH"

@@ -35,6 +35,13 @@ def _up(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _build(_arguments: argparse.Namespace) -> int:
+    from sandbox.kubernetes import build
+
+    _say(f"The Kubernetes programs are in {build.ensure(_say)}.")
+    return 0
+
+
 def _down(arguments: argparse.Namespace) -> int:
     lifecycle.down(arguments.state, _say)
     return 0
@@ -101,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
         help="how often the horizontal pod autoscaler looks (default: %(default)s, as on EKS)",
     )
     up.set_defaults(run=_up)
+
+    build = commands.add_parser("build", help="compile the Kubernetes programs that `up` needs, if they are not yet")
+    build.set_defaults(run=_build)
 
     down = commands.add_parser("down", parents=[common], help="end every process of it")
     down.set_defaults(run=_down)
