@@ -74,10 +74,15 @@ class Pods:
             time.sleep(0.1)
 
     def log(self, name: str, container: str = "main", **options: Any) -> str:
-        """A container's log, through the API server."""
-        answer = self.core.read_namespaced_pod_log(
-            name, self.namespace, container=container, _preload_content=False, **options
-        )
+        """A container's log, through the API server; empty if it has not started."""
+        try:
+            answer = self.core.read_namespaced_pod_log(
+                name, self.namespace, container=container, _preload_content=False, **options
+            )
+        except ApiException as error:
+            if error.status in (400, 404):
+                return ""
+            raise
         text = answer.data.decode()
         answer.release_conn()
         return text

@@ -174,6 +174,7 @@ async def test_grace_period_ends_with_sigkill_for_the_whole_group(pod: Pod) -> N
     one = container(pod, f"(sleep 60 & echo $! > child; wait) & {IGNORE}")
     task = asyncio.create_task(one.run())
     await ready(pod)
+    await until(lambda: (pod.directory / "child").exists() and (pod.directory / "child").read_text().endswith("\n"))
     child = int((pod.directory / "child").read_text())
     await one.stop(Deadline(0.1))
     assert not await task
