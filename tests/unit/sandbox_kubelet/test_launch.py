@@ -76,12 +76,12 @@ def test_specs_value_wins_over_the_tables() -> None:
 
 def test_mount_paths_move_in_arguments_and_values() -> None:
     found = launched(
-        {"args": ["--cert-dir=/certs"], "workingDir": "/work"},
-        mounts={"/certs": "/v/certs", "/work": "/v/work", "/tmp": "/v/tmp"},
+        {"args": ["--cert-dir=/certs"], "workingDir": "/app"},
+        mounts={"/certs": "/v/certs", "/app": "/v/app", "/tmp": "/v/tmp"},
         FILE="/certs/a",
     )
     assert "--cert-dir=/v/certs" in found.argv
-    assert (found.env["FILE"], found.env["TMPDIR"], found.directory) == ("/v/certs/a", "/v/tmp", Path("/v/work"))
+    assert (found.env["FILE"], found.env["TMPDIR"], found.directory) == ("/v/certs/a", "/v/tmp", Path("/v/app"))
 
 
 def test_argument_refers_to_the_specs_value_as_it_is_there() -> None:
