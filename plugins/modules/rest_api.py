@@ -83,7 +83,6 @@ options:
     type: list
     elements: dict
     default: []
-    no_log: false
     suboptions:
       name:
         description: Name of the key; API Gateway calls it C(<name of the API>-<name>).
