@@ -250,7 +250,7 @@ def test_native_sidecars_start_and_stop_in_order(pods: Pods, sandbox: State) -> 
 
 def test_deletion_stops_main_first_sidecars_in_reverse(pods: Pods, sandbox: State) -> None:
     pod = pods.until("deleted", phase("Running"))
-    pods.until("deleted", lambda _: "main starts" in pods.log("deleted"))
+    pods.until("deleted", lambda _ignored: "main starts" in pods.log("deleted"))
     pods.core.delete_namespaced_pod("deleted", pods.namespace)
     pods.gone("deleted")
     assert told(sandbox, pods, "deleted", pod.metadata.uid) == [
@@ -260,7 +260,7 @@ def test_deletion_stops_main_first_sidecars_in_reverse(pods: Pods, sandbox: Stat
 
 
 def test_grace_period_ends_with_sigkill(pods: Pods) -> None:
-    pods.until("stubborn", lambda _: "deaf" in pods.log("stubborn"))
+    pods.until("stubborn", lambda _ignored: "deaf" in pods.log("stubborn"))
     begun = time.monotonic()
     pods.core.delete_namespaced_pod("stubborn", pods.namespace)
     pods.gone("stubborn", 10)
@@ -282,9 +282,9 @@ def test_host_path_outside_the_sandbox_is_refused(pods: Pods) -> None:
 
 
 def test_config_map_volume_follows(pods: Pods) -> None:
-    pods.until("live", lambda _: "aa" in pods.log("live"))
+    pods.until("live", lambda _ignored: "aa" in pods.log("live"))
     pods.core.patch_namespaced_config_map("m", pods.namespace, {"data": {"A": "bb"}})
-    pods.until("live", lambda _: pods.log("live", tail_lines=1) == "bb\n", 5)
+    pods.until("live", lambda _ignored: pods.log("live", tail_lines=1) == "bb\n", 5)
 
 
 def test_job_completes(pods: Pods) -> None:

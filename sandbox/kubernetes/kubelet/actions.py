@@ -87,7 +87,7 @@ async def _tcp(spec: Json, target: Target, seconds: float) -> Outcome:
     host, port = spec.get("host") or target.host, _port(spec["port"], target)
     try:
         async with asyncio.timeout(seconds):
-            _, writer = await asyncio.open_connection(host, port)
+            _ignored, writer = await asyncio.open_connection(host, port)
     except TimeoutError:
         return Outcome(False, f"dial tcp {host}:{port}: i/o timeout")
     except OSError as error:

@@ -34,7 +34,7 @@ class Pool:
         Raises:
             RuntimeError: none is free.
         """
-        for _ in range(256 * _HOSTS):
+        for _ignored in range(256 * _HOSTS):
             self._last = (self._last + 1) % (256 * _HOSTS)
             address = f"{self._prefix}{self._last // _HOSTS}.{self._last % _HOSTS + 1}"
             if address not in self._taken:

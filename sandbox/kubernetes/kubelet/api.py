@@ -58,7 +58,7 @@ class Api:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._tls, limit=0), timeout=_CALL)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_ignored: object) -> None:
         if self._session:
             await self._session.close()
 

@@ -94,10 +94,10 @@ class Facts:
             Blocked: there is no such container or resource.
         """
         if named := ref.get("containerName"):
-            container = next((one for _, one in containers(self.spec) if one["name"] == named), None)
+            container = next((one for _ignored, one in containers(self.spec) if one["name"] == named), None)
         if container is None:
             raise Blocked(f"container {named} not found", reason="CreateContainerConfigError")
-        kind, _, resource = str(ref["resource"]).partition(".")
+        kind, _ignored, resource = str(ref["resource"]).partition(".")
         resources = container.get("resources") or {}
         value = (resources.get(kind) or {}).get(resource)
         if value is None:

@@ -37,10 +37,10 @@ class Reference:
         Raises:
             ValueError: it is no image name.
         """
-        rest, _, digest = text.partition("@")
+        rest, _ignored, digest = text.partition("@")
         head, slash, tail = rest.partition("/")
         registry, path = (head, tail) if slash and (set(".:") & set(head) or head == "localhost") else (_HUB, rest)
-        path, _, tag = path.partition(":")
+        path, _ignored, tag = path.partition(":")
         if registry == _HUB and "/" not in path:
             path = f"library/{path}"
         sound = _PATH.fullmatch(path) and (not tag or _TAG.fullmatch(tag)) and (not digest or _DIGEST.fullmatch(digest))

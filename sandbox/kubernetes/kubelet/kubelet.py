@@ -84,12 +84,12 @@ class _Kubelet:
         def core(kind: str, changed: Any = None, **query: str) -> Mirror:
             return Mirror(api, f"/api/v1/{kind}", changed, **query)
 
-        config_maps = core("configmaps", lambda _, obj: self._source_changed(CONFIG_MAP, obj))
+        config_maps = core("configmaps", lambda _ignored, obj: self._source_changed(CONFIG_MAP, obj))
         # Helm keeps its releases, which are large, in secrets that no pod uses.
         secrets = core(
-            "secrets", lambda _, obj: self._source_changed(SECRET, obj), fieldSelector="type!=helm.sh/release.v1"
+            "secrets", lambda _ignored, obj: self._source_changed(SECRET, obj), fieldSelector="type!=helm.sh/release.v1"
         )
-        services = core("services", lambda _, __: self._services.changed())
+        services = core("services", lambda _ignored, __: self._services.changed())
         slices = Mirror(api, "/apis/discovery.k8s.io/v1/endpointslices")
         nodes = core("nodes")
         self._mirror = core("pods", self._pod_changed)
@@ -215,7 +215,7 @@ class _Kubelet:
 
     def _lost(self, node: Node) -> None:
         gone = [(uid, pod) for uid, pod in self._pods.items() if pod.node == node]
-        for _, pod in gone:
+        for _ignored, pod in gone:
             pod.switch_off()
         for uid, pod in gone:
             self._forget(uid, pod, 0)

@@ -18,39 +18,30 @@ class Owner(Protocol):
     @property
     def spec(self) -> Json:
         """The pod's spec."""
-        ...
 
     @property
     def label(self) -> str:
         """namespace/name, for the log."""
-        ...
 
     @property
     def full_name(self) -> str:
         """name_namespace(uid), for messages."""
-        ...
 
     @property
     def grace(self) -> float:
         """Seconds between SIGTERM and SIGKILL."""
-        ...
 
     async def prepare(self, container: Json) -> tuple[Launch, str]:
         """How to start a container, and its image's id; raises Blocked."""
-        ...
 
     def target(self, container: Json, launch: Launch) -> Target:
         """The container as probes and hooks reach it."""
-        ...
 
     def log_file(self, container: Json, run: int) -> Path:
         """Where the output of a run goes."""
-        ...
 
     def tell(self, container: Json, reason: str, message: str, *, warning: bool = False) -> None:
         """Tell a Kubernetes event."""
-        ...
 
     def changed(self) -> None:
         """Note that the status has changed."""
-        ...

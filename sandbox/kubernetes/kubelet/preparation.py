@@ -75,7 +75,7 @@ class Preparation:
                 f"the sandbox has no program that stands for the image {container['image']}",
                 reason="CreateContainerError",
             )
-        spec = next(one for _, one in containers(self._facts.spec) if one["name"] == container["name"])
+        spec = next(one for _ignored, one in containers(self._facts.spec) if one["name"] == container["name"])
         variables = environment.variables(spec, self._sources)
         mounts = self.volumes.mounts(spec, variables)
         directory = self.directory / "containers" / container["name"]

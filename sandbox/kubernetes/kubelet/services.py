@@ -101,7 +101,7 @@ class Services:
             if key(service) == _API_SERVER:
                 return self._api_server
             namespace = service["metadata"]["namespace"]
-            slices = (one for (where, _), one in self._slices.items() if where == namespace)
+            slices = (one for (where, _ignored), one in self._slices.items() if where == namespace)
             found = endpoints(service, port, slices)
             return self._pod_address(found[next(self._turn) % len(found)]) if found else None
         return None

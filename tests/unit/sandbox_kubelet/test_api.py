@@ -124,12 +124,12 @@ async def test_status_of_a_pod_that_is_gone_is_dropped(server: Any, api: Api, ca
 async def test_events_are_counted_when_they_repeat(server: Any, api: Api) -> None:
     recorder = Recorder(api)
     about = {"kind": "Pod", "namespace": "ns", "name": "p", "uid": "u1"}
-    for _ in range(2):
+    for _ignored in range(2):
         recorder.tell(about, "node", "BackOff", "again", warning=True)
     task = asyncio.create_task(recorder.run())
     await server.until_written(2)
     task.cancel()
-    (made, path, body), (patched, _, change) = server.written
+    (made, path, body), (patched, _ignored, change) = server.written
     assert (made, path) == ("POST", "/api/v1/namespaces/ns/events")
     assert (body["type"], body["reason"], body["message"], body["count"]) == ("Warning", "BackOff", "again", 1)
     assert (body["source"], body["involvedObject"]) == ({"component": "kubelet", "host": "node"}, about)
@@ -218,7 +218,7 @@ async def test_service_listens_and_leads_to_its_endpoints(echo: tuple[str, int])
     async with asyncio.timeout(5):
         while True:
             try:
-                _, writer = await asyncio.open_connection("127.251.0.9", 20081)
+                _ignored, writer = await asyncio.open_connection("127.251.0.9", 20081)
             except OSError:
                 break
             writer.close()

@@ -103,7 +103,7 @@ async def test_run_that_ends_well(pod: Pod) -> None:
     assert view.state["terminated"]["reason"] == "Completed"
     assert (view.ready, view.started, view.restart_count, view.image_id) == (False, False, 0, "image@sha256:1")
     assert pod.log() == "out\nerr\n"
-    assert [reason for reason, _ in pod.events] == ["Created", "Started"]
+    assert [reason for reason, _ignored in pod.events] == ["Created", "Started"]
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("kill -9 $$", 137), ("kill -15 $$", 143)])

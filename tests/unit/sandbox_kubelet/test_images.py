@@ -148,7 +148,7 @@ async def test_present_image_is_asked_for_only_by_policy() -> None:
     for policy in (None, "IfNotPresent", "Never", "Always"):
         await setting.puller.ensure(container(f"{ECR}/a:1", policy))
     assert len(setting.ecr.asked) == 2
-    assert [reason for reason, _ in setting.told.events] == [
+    assert [reason for reason, _ignored in setting.told.events] == [
         "Pulling",
         "Pulled",
         "Pulled",
@@ -174,7 +174,7 @@ async def test_bad_name() -> None:
 
 async def test_pulls_back_off_and_recover() -> None:
     setting, waits = Setting(), []
-    for _ in range(3):
+    for _ignored in range(3):
         blocked = await setting.blocked(container(f"{ECR}/a:2"))
         assert blocked.reason == "ErrImagePull"
         setting.now += 1
@@ -185,4 +185,4 @@ async def test_pulls_back_off_and_recover() -> None:
         setting.now += blocked.retry
     assert waits == [10, 20, 40]
     assert len(setting.ecr.asked) == 3
-    assert [reason for reason, _ in setting.told.events[:3]] == ["Pulling", "Failed", "BackOff"]
+    assert [reason for reason, _ignored in setting.told.events[:3]] == ["Pulling", "Failed", "BackOff"]

@@ -111,11 +111,11 @@ class Aws:
         self.image = image
         self.calls = 0
 
-    def describe_instance_types(self, **_: Any) -> dict[str, Any]:
+    def describe_instance_types(self, **_ignored: Any) -> dict[str, Any]:
         self.calls += 1
         return {"InstanceTypes": [G5]}
 
-    def describe_images(self, **_: Any) -> dict[str, Any]:
+    def describe_images(self, **_ignored: Any) -> dict[str, Any]:
         self.calls += 1
         return {"Images": [{"Name": self.image}] if self.image else []}
 
@@ -135,7 +135,7 @@ class Aws:
 )
 def test_plain_bottlerocket_offers_no_gpus(image: str, gpus: bool) -> None:
     instances = Instances(aws := Aws(image), aws)
-    for _ in range(2):
+    for _ignored in range(2):
         os_image = instances.os_image(INSTANCE)
         assert ("nvidia.com/gpu" in instances.size(INSTANCE, os_image).capacity) is gpus
     assert os_image == (image or "ami-1")
@@ -257,7 +257,7 @@ async def test_instance_joins_and_is_kept_alive(server: Any, api: Api) -> None:
     assert [(node.name, node.instance, node.address) for node in joining.joined] == [
         ("i-1.internal", "i-1", "10.66.0.1")
     ]
-    (_, path, node), (_, leases, made) = server.written
+    (_ignored, path, node), (_ignored, leases, made) = server.written
     assert (path, node["metadata"]["name"]) == ("/api/v1/nodes", "i-1.internal")
     assert leases == "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
     assert made["metadata"]["ownerReferences"][0]["uid"] == "u"
@@ -276,7 +276,7 @@ async def test_instance_that_is_gone_takes_its_node_with_it(server: Any, api: Ap
     await until(lambda: joining.lost)
     await joining.looked()
     task.cancel()
-    deleted = {path for method, path, _ in server.written if method == "DELETE"}
+    deleted = {path for method, path, _ignored in server.written if method == "DELETE"}
     assert deleted == {"/api/v1/nodes/i-1.internal"}
     assert joining.nodes.items == {}
 
@@ -290,7 +290,9 @@ async def test_node_that_was_told_of_before_keeps_its_address(server: Any, api: 
     await until(lambda: len(joining.joined) == 2)
     task.cancel()
     assert [(node.instance, node.address) for node in joining.joined] == [("i-2", "10.66.0.1"), ("i-1", "10.66.0.2")]
-    assert ("PATCH", "/api/v1/nodes/i-2.internal/status") in {(method, path) for method, path, _ in server.written}
+    assert ("PATCH", "/api/v1/nodes/i-2.internal/status") in {
+        (method, path) for method, path, _ignored in server.written
+    }
 
 
 async def test_name_of_another_instances_node_is_waited_for(server: Any, api: Api) -> None:

@@ -168,7 +168,7 @@ async def test_forced_deletion_overtakes_a_slow_one(cluster: Cluster, server: An
         await pod.forget(0)
     assert deletion.cancelled()
     assert not volumes(cluster).parent.exists()
-    assert "DELETE" not in {method for method, _, _ in server.written}
+    assert "DELETE" not in {method for method, _ignored, _ignored in server.written}
 
 
 async def test_missing_config_map_is_waited_for_then_followed(cluster: Cluster, server: Any) -> None:
@@ -217,7 +217,7 @@ async def test_silent_aws_is_waited_for(cluster: Cluster, server: Any) -> None:
     identity.failures = 1
     recording = asyncio.create_task(cluster.recorder.run())
     pod = made(cluster, sh("main", "true"), restartPolicy="Never")
-    await until(lambda: [body for _, _, body in server.written if body.get("reason") == "FailedMount"])
+    await until(lambda: [body for _ignored, _ignored, body in server.written if body.get("reason") == "FailedMount"])
     pod.source_changed()
     await until_phase(server, "Succeeded")
     await pod.forget(0)
@@ -264,8 +264,8 @@ async def test_impossible_volumes_are_told(cluster: Cluster, server: Any, volume
     server.refuse["GET", "/api/v1/namespaces/ns/persistentvolumeclaims/x"] = 404
     recording = asyncio.create_task(cluster.recorder.run())
     pod = made(cluster, sh("main", "true"), volumes=[{"name": "v", **volume}])
-    await until(lambda: [body for _, _, body in server.written if body.get("reason") == "FailedMount"])
-    [event] = [body for _, _, body in server.written if body.get("reason") == "FailedMount"]
+    await until(lambda: [body for _ignored, _ignored, body in server.written if body.get("reason") == "FailedMount"])
+    [event] = [body for _ignored, _ignored, body in server.written if body.get("reason") == "FailedMount"]
     assert event["message"] == f'MountVolume.SetUp failed for volume "v" : {message}'
     assert "fieldPath" not in event["involvedObject"]
     await pod.forget(0)

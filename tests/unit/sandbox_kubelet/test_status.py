@@ -113,7 +113,7 @@ def test_ready_pod() -> None:
         }
     ]
     assert "initContainerStatuses" not in found
-    assert {status for status, _, _ in conditions(found).values()} == {"True"}
+    assert {status for status, _ignored, _ignored in conditions(found).values()} == {"True"}
 
 
 def test_initializing_pod_says_what_it_waits_for() -> None:

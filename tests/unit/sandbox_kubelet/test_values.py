@@ -56,7 +56,7 @@ def test_quantity_in_units_is_rounded_up(value: str, divisor: str | None, count:
 
 def test_addresses_take_turns() -> None:
     pool = Pool(64)
-    assert [pool.take() for _ in range(3)] == ["10.64.0.1", "10.64.0.2", "10.64.0.3"]
+    assert [pool.take() for _ignored in range(3)] == ["10.64.0.1", "10.64.0.2", "10.64.0.3"]
     pool.free("10.64.0.2")
     assert pool.take() == "10.64.0.4"
     assert local("10.64.0.4") == "127.64.0.4"
@@ -73,7 +73,7 @@ def test_kept_address_is_not_given_out() -> None:
 
 def test_addresses_skip_network_and_broadcast() -> None:
     pool = Pool(64)
-    every = [pool.take() for _ in range(256 * 254)]
+    every = [pool.take() for _ignored in range(256 * 254)]
     assert len(set(every)) == len(every)
     assert not any(address.endswith((".0", ".255")) for address in every)
     with pytest.raises(RuntimeError, match="taken"):
@@ -82,7 +82,7 @@ def test_addresses_skip_network_and_broadcast() -> None:
 
 def test_container_restarts_back_off() -> None:
     back_off, now, delays = BackOff(free=1), 0.0, []
-    for _ in range(8):
+    for _ignored in range(8):
         delays.append(back_off.delay(now))
         now += delays[-1] + 1
     assert delays == [0, 10, 20, 40, 80, 160, 300, 300]
