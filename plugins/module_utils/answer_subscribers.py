@@ -111,6 +111,7 @@ def plan(
     """Every change, in the order in which to make them; None as subscribers takes away all that this module made."""
     to_be = {s.queue: _attributes(settings, s.queue) for s in subscribers or () if s.queue}
     to_feed = {s.name: subscriptions.wanted(s.protocol, s.endpoint, s.policy, s.raw) for s in subscribers or ()}
+    queues.check_owner(current_queues, to_be, OWNER_TAG, settings.name)
     tags = {**(settings.tags or {}), OWNER_TAG: settings.name}
     changes = queues.plan(current_queues, to_be, tags, settings.purge_tags and settings.tags is not None)
     changes += subscriptions.plan(subscribed, to_feed)

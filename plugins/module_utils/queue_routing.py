@@ -113,6 +113,7 @@ def plan(settings: Settings, runtimes: Sequence[Runtime] | None, current: Curren
     to_be = wanted_queues(settings, runtimes) if present else {}
     to_feed = wanted_subscriptions(settings, runtimes) if present else {}
     routes = routing_rules.route_table(runtimes) if present else None
+    queues.check_owner(current.queues, to_be, OWNER_TAG, settings.name)
 
     # Without the operator's tags none of the present ones is purged.
     tags = {**(settings.tags or {}), OWNER_TAG: settings.name}

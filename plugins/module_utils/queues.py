@@ -41,6 +41,7 @@ CREATED = Waiter(
     state="QueueUrl && 'created'",
     until=("created",),
     missing=("AWS.SimpleQueueService.QueueDeletedRecently", "QueueDeletedRecently"),
+    verb="create",
     delay=5,
 )
 CREATED_DEADLINE = 90
@@ -103,6 +104,14 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if len(name) > NAME_LENGTH:
             raise BadInput(f"queue {name} would have a name of {len(name)} characters, SQS allows {NAME_LENGTH}")
+
+
+def check_owner(current: Mapping[str, Queue], names: Iterable[str], tag: str, owner: str) -> None:
+    """Raise BadInput if one of the named queues is marked, by this tag, as another's."""
+    for name in names:
+        found_owner = current[name].tags.get(tag, owner) if name in current else owner
+        if found_owner != owner:
+            raise BadInput(f"queue {name} belongs to the system {found_owner}: choose another name")
 
 
 def read(sqs: Any, prefix: str, tags: bool) -> dict[str, Queue]:

@@ -25,8 +25,6 @@ RESERVED = (UNROUTED, "karpenter")
 RESERVED_PREFIX = "answers-"
 # A runtime's name is also that of a Helm release (53 characters) and of Kubernetes objects (RFC 1123 label).
 RUNTIME_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?")
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
-QUEUE_NAME_LENGTH = 80
 
 # https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html
 COMBINATIONS = 150

@@ -31,6 +31,7 @@ class Waiter:
     until: states that end the wait; GONE is the state of what the call does not find.
     failed: states from which it never becomes ready.
     missing: error codes that mean GONE.
+    verb: what the call does, for errors.
     delay, slowest: seconds between the first two looks, and at most; each pause is half as long again as the last.
     """
 
@@ -39,6 +40,7 @@ class Waiter:
     until: tuple[str, ...]
     failed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    verb: str = "look at"
     delay: float = 1.0
     slowest: float = 15.0
 
@@ -74,7 +76,7 @@ def wait(
 
 
 def _look(client: Any, waiter: Waiter, what: str, kwargs: dict[str, Any]) -> tuple[Any, str]:
-    with doing(f"look at {what}"):
+    with doing(f"{waiter.verb} {what}"):
         try:
             answer = getattr(client, waiter.operation)(**kwargs)
         except botocore.exceptions.ClientError as error:

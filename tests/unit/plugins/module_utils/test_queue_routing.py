@@ -147,6 +147,13 @@ def test_what_others_own_is_left_alone():
     assert lines(plan(SETTINGS, None, foreign)) == []
 
 
+def test_a_queue_of_another_system_is_not_taken_over():
+    theirs = Queue(url="u", attributes={}, tags={OWNER_TAG: "sd-two"})
+    runtimes = normalise([{"name": "two-a"}])
+    with pytest.raises(BadInput, match="queue sd-two-a belongs to the system sd-two"):
+        plan(SETTINGS, runtimes, Current(queues={"sd-two-a": theirs}, subscriptions=[]))
+
+
 def test_a_subscription_whose_queue_is_gone_goes_too():
     dangling = Subscription(arn="s1", protocol="sqs", endpoint=ACCOUNT.arn("sqs", "sd-gone"), properties={})
     todo = plan(SETTINGS, None, Current(queues={}, subscriptions=[dangling]))
