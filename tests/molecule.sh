@@ -11,6 +11,8 @@ eval "$(sandbox env --state "$state")"
 export ANSIBLE_COLLECTIONS_PATH=$PWD/build/collections
 if [ $# -eq 0 ]; then
     molecule test --all --report --workers 2
+    # Its workers leave destroy out (they take the state for shared), and each scenario's destroy is a test, too.
+    molecule destroy --all --report
 else
     for scenario; do molecule test --scenario-name "$scenario"; done
 fi
