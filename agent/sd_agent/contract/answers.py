@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 from sd_agent.contract.errors import ErrorCode
 from sd_agent.contract.task import Dialect
 
-__all__ = ["Answer", "AnswerError", "AnswerStatus", "Details", "answer_id", "render"]
+__all__ = ["Answer", "AnswerError", "AnswerStatus", "Details", "answer_id", "render", "without_echo"]
 
 _EVENT_VERSION = "1.0"
+_COUNTS = ("batch_size", "n_iter")
+_CANCELLED = "the task was cancelled"
 
 
 class AnswerStatus(StrEnum):
@@ -36,7 +39,7 @@ class AnswerError:
 
 @dataclass(frozen=True, kw_only=True)
 class Details:
-    """What only some dialects tell. Times in seconds since the epoch, URLs as s3://."""
+    """What only some dialects tell. Times in seconds since the epoch, URLs as s3://. input_url: of the content."""
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     seeds: Sequence[int] = ()
@@ -83,8 +86,15 @@ def answer_id(*, tenant: str, task_id: str, run: int = 0) -> str:
 
 def render(answer: Answer, dialect: Dialect, details: Details) -> str:
     """The answer's text in a dialect: what is stored in the task table and published, byte for byte."""
+    if answer.status is AnswerStatus.CANCELLED and answer.error is None:
+        answer = replace(answer, error=AnswerError(code=ErrorCode.CANCELLED, message=_CANCELLED))
     bodies = {Dialect.DEFAULT: _default, Dialect.V1ALPHA1: _v1alpha1, Dialect.SAGEMAKER: _sagemaker}
     return json.dumps(bodies[dialect](answer, details), separators=(",", ":"), ensure_ascii=False)
+
+
+def without_echo(details: Details) -> Details:
+    """The details less the echo of the request, of which only the number of images asked for stays."""
+    return replace(details, parameters={key: details.parameters[key] for key in _COUNTS if key in details.parameters})
 
 
 def _default(answer: Answer, details: Details) -> dict[str, Any]:
@@ -92,18 +102,29 @@ def _default(answer: Answer, details: Details) -> dict[str, Any]:
 
 
 def _v1alpha1(answer: Answer, details: Details) -> dict[str, Any]:
-    """As the first releases of the reference project answered; `answer_id` is ours."""
+    """As the queue agent of aws-samples/stable-diffusion-on-eks answered in its first releases; `answer_id` is ours.
+
+    What scripts add to the images asked for (grids, the maps of ControlNet) is in `image_mask_url`.
+    """
     if answer.status is AnswerStatus.COMPLETED:
+        asked = _images_asked_for(details.parameters) or len(answer.image_url)
         parameters = dict(details.parameters) | {
             "id_task": answer.id,
             "status": 1,
-            "image_url": ",".join(answer.image_url),
+            "image_url": ",".join(answer.image_url[:asked]),
             "image_seed": ",".join(str(seed) for seed in details.seeds),
             "error_msg": "",
+            "image_mask_url": ",".join(answer.image_url[asked:]),
         }
     else:
-        message = "" if answer.error is None else f"{answer.error.code.value}: {answer.error.message}"
-        parameters = {"id_task": answer.id, "status": 0, "image_url": "", "image_seed": [], "error_msg": message}
+        parameters = {
+            "id_task": answer.id,
+            "status": 0,
+            "image_url": "",
+            "image_seed": [],
+            "error_msg": _reason(answer),
+            "image_mask_url": "",
+        }
     return {"images": [""], "parameters": parameters, "info": "", "answer_id": answer.answer_id}
 
 
@@ -129,9 +150,18 @@ def _sagemaker(answer: Answer, details: Details) -> dict[str, Any]:
     }
     if completed:
         event["responseParameters"] = {"contentType": "application/json", "outputLocation": answer.output_url}
-    elif answer.error is not None:
-        event["failureReason"] = f"{answer.error.code.value}: {answer.error.message}"
+    else:
+        event["failureReason"] = _reason(answer)
     return event
+
+
+def _reason(answer: Answer) -> str:
+    return "" if answer.error is None else f"{answer.error.code.value}: {answer.error.message}"
+
+
+def _images_asked_for(parameters: Mapping[str, Any]) -> int | None:
+    counts = [count for name in _COUNTS if isinstance(count := parameters.get(name), int) and count > 0]
+    return math.prod(counts) if len(counts) == len(_COUNTS) else None
 
 
 def _iso(seconds: float) -> str:

@@ -112,6 +112,11 @@ def response_key(location: str, task_id: str) -> str:
     return f"{location}{task_id}.out"
 
 
+def input_key(location: str, task_id: str) -> str:
+    """Key of a task's content, kept for answers in a dialect that names it."""
+    return f"{location}{task_id}.in"
+
+
 def request_key(*, tenant: str, task_id: str, body_digest: str) -> str:
     """Key of a request body that is too large for the topic."""
     return f"{REQUESTS_PREFIX}/{tenant}/{task_id}/{body_digest}.json"

@@ -20,7 +20,7 @@ from sd_agent.worker.config import Config
 from sd_agent.worker.errors import Abandoned, TaskError, Unavailable
 from sd_agent.worker.outcome import Told
 from sd_agent.worker.ports import BegunState, Queue, Received, Storage, Table, Topic
-from sd_agent.worker.runner import TaskRunner, input_key
+from sd_agent.worker.runner import TaskRunner
 from sd_agent.worker.stop import Stop
 from sd_agent.worker.supervisor import Hold, Supervisor
 from sd_agent.worker.webui.base import WebUI
@@ -63,6 +63,7 @@ class Agent:
         queue: Queue,
         table: Table,
         topic: Topic,
+        error_topic: Topic | None = None,
         storage: Storage,
         webui: WebUI,
         runner: TaskRunner,
@@ -74,6 +75,7 @@ class Agent:
         self._queue = queue
         self._table = table
         self._topic = topic
+        self._error_topic = error_topic or topic
         self._storage = storage
         self._webui = webui
         self._runner = runner
@@ -195,7 +197,7 @@ class Agent:
             row,
             work,
             dialect=dialect,
-            details=self._details(message, task),
+            details=self._details(message, self._runner.input_url(task)),
             queue_seconds=self._queue_seconds(message, row),
         )
         return self._end(message, row, told)
@@ -224,12 +226,13 @@ class Agent:
 
     def _fail(self, message: Received, task: Task, row: Row, error: TaskError, *, dead_letter: bool) -> Outcome:
         _log.warning("failed", extra={"code": error.code.value, "reason": error.message, "attempt": row.attempt})
+        dialect = self._dialect(task)
         told = outcome.failed(
             task,
             row,
             error,
-            dialect=self._dialect(task),
-            details=self._details(message, task),
+            dialect=dialect,
+            details=self._details(message, self._kept_input(task) if dialect is Dialect.SAGEMAKER else None),
             queue_seconds=self._queue_seconds(message, row),
         )
         reason = f"{error.code.value}: {error.message}"
@@ -261,7 +264,8 @@ class Agent:
         if row.published or row.answer is None:
             return
         attributes = {"id": row.id, "status": row.status.value, "runtime": row.runtime, "tenant": row.tenant}
-        self._topic.publish(row.answer, attributes=attributes, group=row.tenant)
+        topic = self._topic if row.status is Status.COMPLETED else self._error_topic
+        topic.publish(row.answer, attributes=attributes, group=row.tenant)
         try:
             self._table.mark_published(row, self._clock())
         except Unavailable as error:
@@ -287,12 +291,20 @@ class Agent:
     def _dialect(self, task: Task) -> Dialect:
         return task.dialect or self._config.dialect
 
-    def _details(self, message: Received, task: Task) -> Details:
+    def _kept_input(self, task: Task) -> str | None:
+        try:
+            return self._runner.keep_input(task)
+        except Unavailable as error:
+            # A failure is told even where S3 is what failed.
+            _log.warning("the content was not kept", extra={"reason": str(error)})
+            return None
+
+    def _details(self, message: Received, input_url: str | None) -> Details:
         return Details(
             region=self._config.region,
             received_at=message.sent_at,
             finished_at=self._clock(),
-            input_url=names.s3_url(self._config.bucket, input_key(task)),
+            input_url=input_url,
         )
 
     def _queue_seconds(self, message: Received, row: Row) -> float:

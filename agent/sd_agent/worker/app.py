@@ -64,6 +64,7 @@ def build(config: Config, stop: Stop) -> Agent:
         ),
         table=table,
         topic=SnsTopic(client=clients.sns, arn=config.output_topic_arn),
+        error_topic=SnsTopic(client=clients.sns, arn=config.error_topic_arn or config.output_topic_arn),
         storage=storage,
         webui=webui,
         runner=TaskRunner(webui=webui, fetcher=fetcher, storage=storage, bucket=config.bucket),

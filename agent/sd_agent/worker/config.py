@@ -48,6 +48,7 @@ class Config:
     runtime: str
     webui_url: str
     worker: str
+    error_topic_arn: str | None = None
     task_table: str | None = None
     webui_kind: WebUIKind = "a1111"
     webui_auth: Secret | None = None
@@ -76,6 +77,7 @@ class Config:
             queue_url=read.url("SD_QUEUE_URL"),
             dlq_url=read.url("SD_DLQ_URL"),
             output_topic_arn=read.required("SD_OUTPUT_TOPIC_ARN"),
+            error_topic_arn=read.text("SD_ERROR_TOPIC_ARN"),
             bucket=bucket,
             runtime=read.required("SD_RUNTIME"),
             webui_url=read.url("SD_WEBUI_URL").rstrip("/"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sd_agent.contract.answers import Answer, AnswerError, AnswerStatus, Details, answer_id, render
+from sd_agent.contract.answers import Answer, AnswerError, AnswerStatus, Details, answer_id, render, without_echo
 from sd_agent.contract.messages import TOPIC_LIMIT_BYTES
 from sd_agent.contract.rows import Row, Status
 from sd_agent.contract.task import Dialect, Task
@@ -80,5 +80,5 @@ def _told(answer: Answer, dialect: Dialect, details: Details) -> Told:
     text = render(answer, dialect, details)
     if len(text.encode()) > _MAX_ANSWER_BYTES:
         # Only the echo of the request can be that large, and it is in the .out object anyway.
-        text = render(answer, dialect, replace(details, parameters={}))
+        text = render(answer, dialect, without_echo(details))
     return Told(status=Status(answer.status.value), text=text)

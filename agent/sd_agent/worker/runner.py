@@ -16,14 +16,9 @@ from sd_agent.worker.ports import Fetcher, Storage
 from sd_agent.worker.supervisor import Hold
 from sd_agent.worker.webui.base import Generation, WebUI
 
-__all__ = ["TaskRunner", "input_key"]
+__all__ = ["TaskRunner"]
 
 _log = logging.getLogger(__name__)
-
-
-def input_key(task: Task) -> str:
-    """Where the request's content is kept for dialects that name it."""
-    return f"{task.location}{task.id}.in"
 
 
 class TaskRunner:
@@ -34,6 +29,16 @@ class TaskRunner:
         self._fetcher = fetcher
         self._storage = storage
         self._bucket = bucket
+
+    def input_url(self, task: Task) -> str:
+        """Where `keep_input` puts a task's content."""
+        return names.s3_url(self._bucket, names.input_key(task.location, task.id))
+
+    def keep_input(self, task: Task) -> str:
+        """Store a task's content for dialects that name it; returns its URL. Raises Unavailable."""
+        key = names.input_key(task.location, task.id)
+        self._storage.put(key, jsonvalue.canonical(task.content), "application/json")
+        return self.input_url(task)
 
     def run(self, task: Task, dialect: Dialect, hold: Hold) -> Work:
         """Raises TaskError, or Abandoned once the task was given up."""
@@ -65,7 +70,7 @@ class TaskRunner:
             self._storage.put(key, picture.data, picture.media_type)
             urls.append(names.s3_url(self._bucket, key))
         if dialect is Dialect.SAGEMAKER:
-            self._storage.put(input_key(task), jsonvalue.canonical(task.content), "application/json")
+            self.keep_input(task)
         output = names.response_key(task.location, task.id)
         self._storage.put(output, orjson.dumps(generation.response), "application/json")
         return Work(

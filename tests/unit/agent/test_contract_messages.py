@@ -322,6 +322,7 @@ def test_the_v1alpha1_dialect() -> None:
             "image_url": "s3://b/t-1-1.png,s3://b/t-1-2.png",
             "image_seed": "1,2",
             "error_msg": "",
+            "image_mask_url": "",
         },
         "info": "",
         "answer_id": "abc",

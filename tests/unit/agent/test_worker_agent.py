@@ -69,6 +69,7 @@ class World:
     supervisor: Inline
     stop: Stop
     now: list[float]
+    error_topic: Any = None
 
     def send(self, task: Task = TASK, envelope: bool = True) -> None:
         by = RoutedBy.RUNTIME if task.runtime else RoutedBy.MODEL
@@ -88,7 +89,7 @@ class World:
         return answer["error"]["code"], answer["error"]["message"]
 
 
-def make(memory: Any, http_fake: Any, table: Any = None, **changes: Any) -> World:
+def make(memory: Any, http_fake: Any, table: Any = None, error_topic: Any = None, **changes: Any) -> World:
     result = {"images": [PNG], "parameters": {"prompt": "A dog"}, "info": json.dumps(INFO)}
     http_fake.reply("GET /sdapi/v1/options", {"sd_checkpoint_hash": SHA})
     entry = {"title": f"a.ckpt [{SHA[:10]}]", "model_name": "a", "filename": "/m/a.ckpt", "sha256": SHA}
@@ -119,6 +120,7 @@ def make(memory: Any, http_fake: Any, table: Any = None, **changes: Any) -> Worl
         queue=queue,
         table=table,
         topic=topic,
+        error_topic=error_topic,
         storage=storage,
         webui=webui,
         runner=TaskRunner(webui=webui, fetcher=fetcher, storage=storage, bucket="bucket"),
@@ -126,7 +128,7 @@ def make(memory: Any, http_fake: Any, table: Any = None, **changes: Any) -> Worl
         stop=stop,
         clock=lambda: now[0],
     )
-    return World(agent, queue, table, topic, storage, http_fake, supervisor, stop, now)
+    return World(agent, queue, table, topic, storage, http_fake, supervisor, stop, now, error_topic)
 
 
 @pytest.fixture
@@ -488,6 +490,7 @@ def test_dialects_by_runtime_and_by_request(memory: Any, http_fake: Any) -> None
         "image_url": "s3://bucket/p/t-1/t-1-1.png",
         "image_seed": "11",
         "error_msg": "",
+        "image_mask_url": "",
     }
     world.send(replace(TASK, id="t-2", dialect=Dialect.SAGEMAKER))
     world.iterate()
@@ -495,6 +498,38 @@ def test_dialects_by_runtime_and_by_request(memory: Any, http_fake: Any) -> None
     assert answer["invocationStatus"] == "Completed"
     assert answer["requestParameters"]["inputLocation"] == "s3://bucket/p/t-2/t-2.in"
     assert json.loads(world.storage.objects["bucket", "p/t-2/t-2.in"][0]) == {"prompt": "A dog"}
+
+
+def test_a_failure_names_its_stored_input(memory: Any, http_fake: Any) -> None:
+    world = make(memory, http_fake, dialect=Dialect.SAGEMAKER)
+    world.webui.reply("POST /sdapi/v1/txt2img", {"detail": "no"}, 422)
+    world.send()
+    assert world.iterate() is Outcome.FAILED
+    [answer] = world.topic.answers
+    assert answer["invocationStatus"] == "Failed"
+    assert answer["requestParameters"]["inputLocation"] == "s3://bucket/p/t-1/t-1.in"
+    assert json.loads(world.storage.objects["bucket", "p/t-1/t-1.in"][0]) == {"prompt": "A dog"}
+
+
+def test_a_failure_is_told_though_its_input_cannot_be_stored(memory: Any, http_fake: Any) -> None:
+    world = make(memory, http_fake, dialect=Dialect.SAGEMAKER, max_attempts=1)
+    world.storage.failing = {"put"}
+    world.send()
+    assert world.iterate() is Outcome.FAILED
+    assert world.topic.answers[0]["requestParameters"]["inputLocation"] is None
+    assert world.topic.answers[0]["failureReason"].startswith("storage_error: ")
+
+
+def test_failures_can_have_a_topic_of_their_own(memory: Any, http_fake: Any) -> None:
+    world = make(memory, http_fake, error_topic=memory["topic"]())
+    world.send()
+    assert world.iterate() is Outcome.COMPLETED
+    world.webui.reply("POST /sdapi/v1/txt2img", {"detail": "no"}, 422)
+    world.send(replace(TASK, id="t-2"))
+    assert world.iterate() is Outcome.FAILED
+    assert [answer["id"] for answer in world.topic.answers] == ["t-1"]
+    assert [answer["id"] for answer in world.error_topic.answers] == ["t-2"]
+    assert world.error_topic.published[0][1]["status"] == "failed"
 
 
 def test_an_answer_always_fits_the_topic(memory: Any, http_fake: Any) -> None:

@@ -29,6 +29,7 @@ VARIABLES = {
     "runtime_account": "123456789012",
     "runtime_name": "sd",
     "runtime_output_topic_arn": "arn:aws-cn:sns:cn-north-1:123456789012:sd-output",
+    "runtime_error_topic_arn": "",
     "runtime_bucket": "sd-outputs",
     "runtime_task_table": "sd-tasks",
     "__runtime_tags": {"a": "b"},
@@ -36,10 +37,10 @@ VARIABLES = {
 }
 
 
-def rendered(path: str) -> Any:
+def rendered(path: str, **changes: str) -> Any:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
-    environment.filters["to_json"] = json.dumps
-    return yaml.safe_load(environment.from_string((ROLES / path).read_text()).render(VARIABLES))
+    environment.filters["to_json"] = lambda value: json.dumps(list(value) if hasattr(value, "__next__") else value)
+    return yaml.safe_load(environment.from_string((ROLES / path).read_text()).render(VARIABLES | changes))
 
 
 def karpenter() -> list[dict[str, Any]]:
@@ -87,3 +88,12 @@ def test_an_agent_reaches_only_its_own_queue() -> None:
         other = {"sd-one-agent": "sd-two", "sd-two-agent": "sd-one"}[role["name"]]
         assert other not in text
         assert "arn:aws:" not in text, "ARNs by partition"
+
+
+def test_an_agent_publishes_to_the_topics_of_answers_only() -> None:
+    errors = "arn:aws-cn:sns:cn-north-1:123456789012:errors"
+    output = VARIABLES["runtime_output_topic_arn"]
+    for given, expected in (("", [output]), (errors, [output, errors]), (str(output), [output])):
+        [role, _ignored] = rendered("runtime/templates/agent-roles.yml.j2", runtime_error_topic_arn=given)
+        [statement] = [entry for entry in role["policies"]["agent"] if entry["Action"] == "sns:Publish"]
+        assert statement["Resource"] == expected

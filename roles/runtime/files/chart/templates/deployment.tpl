@@ -103,6 +103,10 @@ spec:
               value: {{ .Values.queue.dlq_url | quote }}
             - name: SD_OUTPUT_TOPIC_ARN
               value: {{ .Values.output_topic_arn | quote }}
+            {{- with .Values.error_topic_arn }}
+            - name: SD_ERROR_TOPIC_ARN
+              value: {{ . | quote }}
+            {{- end }}
             - name: SD_BUCKET
               value: {{ .Values.bucket | quote }}
             - name: SD_TASK_TABLE
