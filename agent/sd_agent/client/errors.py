@@ -7,7 +7,7 @@ from typing import Any
 
 from sd_agent.contract.errors import SdAgentError
 
-__all__ = ["ClientError", "RequestRefused", "ServiceUnavailable", "WaitTimeout"]
+__all__ = ["ClientError", "RequestRefused", "ServiceUnavailable", "Unverified", "WaitTimeout"]
 
 
 class ClientError(SdAgentError):
@@ -26,7 +26,11 @@ class RequestRefused(ClientError):
 
 
 class ServiceUnavailable(ClientError):
-    """The API, or the queue of answers, did not work; the same call can be made again."""
+    """The API, the queue of answers or SNS did not work; the same call can be made again."""
+
+
+class Unverified(ClientError):
+    """A delivery that SNS did not send, or not for our topic; it must not be acted on."""
 
 
 class WaitTimeout(ClientError):
