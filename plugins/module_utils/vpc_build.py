@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.stable_diffusion.eks.plugins.module_utils.aws import doing, found
+from ansible_collections.stable_diffusion.eks.plugins.module_utils.aws import doing, found, pages
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.diff import Change
+from ansible_collections.stable_diffusion.eks.plugins.module_utils.errors import AwsFailure
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.vpc_layout import (
     ADDRESS,
     ENDPOINT,
@@ -22,7 +24,12 @@ from ansible_collections.stable_diffusion.eks.plugins.module_utils.vpc_layout im
     VPC,
 )
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.vpc_read import EVERYWHERE, Ids
-from ansible_collections.stable_diffusion.eks.plugins.module_utils.waiters import GONE, Waiter, wait
+from ansible_collections.stable_diffusion.eks.plugins.module_utils.waiters import (
+    GONE,
+    Waiter,
+    repeat_while,
+    wait,
+)
 
 RESOURCE_TYPES = {
     VPC: "vpc",
@@ -57,6 +64,28 @@ NAT_GONE = Waiter(
     delay=2,
 )
 VISIBLE_DEADLINE = 60
+
+# What EC2 answers, for some seconds, of what it made a moment ago; of a NAT gateway for as long as it is pending.
+# https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+UNKNOWN_YET = (
+    "InvalidAllocationID.NotFound",
+    "InvalidGatewayID.NotFound",
+    "InvalidGroup.NotFound",
+    "InvalidInternetGatewayID.NotFound",
+    "InvalidNatGatewayID.NotFound",
+    "InvalidRouteTableID.NotFound",
+    "InvalidRouteTableId.NotFound",
+    "InvalidSubnetID.NotFound",
+    "InvalidVpcID.NotFound",
+    "NatGatewayNotFound",
+)
+
+# Network interfaces of nodes and load balancers go some minutes after those; until then their subnets can't.
+IN_USE = ("DependencyViolation",)
+IN_USE_DEADLINE = 300
+# What the VPC CNI tags its interfaces with, and leaves behind when a node ends before it has cleaned up.
+# https://github.com/aws/amazon-vpc-cni-k8s/blob/master/docs/troubleshooting.md
+CNI_TAG = "node.k8s.amazonaws.com/instance_id"
 
 
 class Builder:
@@ -139,7 +168,7 @@ class Builder:
     def _update_group(self, change: Change, group: str) -> None:
         if change.after.get("self_ingress"):
             rule = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
-            self.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+            self._soon(self.ec2.authorize_security_group_ingress, GroupId=group, IpPermissions=[rule])
 
     def _create_gateway(self, change: Change) -> None:
         answer = self.ec2.create_internet_gateway(TagSpecifications=self._tagged(change))
@@ -147,7 +176,7 @@ class Builder:
 
     def _update_gateway(self, change: Change, gateway: str) -> None:
         if change.after.get("attached"):
-            self.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=self.vpc)
+            self._soon(self.ec2.attach_internet_gateway, InternetGatewayId=gateway, VpcId=self.vpc)
 
     def _create_subnet(self, change: Change) -> None:
         answer = self.ec2.create_subnet(
@@ -170,7 +199,8 @@ class Builder:
         self._made(change, answer["AllocationId"])
 
     def _create_nat(self, change: Change) -> None:
-        answer = self.ec2.create_nat_gateway(
+        answer = self._soon(
+            self.ec2.create_nat_gateway,
             SubnetId=self.ids[SUBNET, change.after["subnet"]],
             AllocationId=self.ids[ADDRESS, change.after["elastic_ip"]],
             TagSpecifications=self._tagged(change),
@@ -186,7 +216,7 @@ class Builder:
         if "subnets" in change.after:
             old, new = set(before.get("subnets", ())), set(change.after["subnets"])
             for subnet in sorted(new - old):
-                self.ec2.associate_route_table(RouteTableId=table, SubnetId=self.ids[SUBNET, subnet])
+                self._soon(self.ec2.associate_route_table, RouteTableId=table, SubnetId=self.ids[SUBNET, subnet])
             self._disassociate(table, [self.ids[SUBNET, subnet] for subnet in old - new])
         if "default" not in change.after or change.after["default"] == before.get("default"):
             return
@@ -194,7 +224,10 @@ class Builder:
             self.ec2.delete_route(RouteTableId=table, DestinationCidrBlock=EVERYWHERE)
             return
         call = self.ec2.replace_route if before.get("default") else self.ec2.create_route
-        call(RouteTableId=table, DestinationCidrBlock=EVERYWHERE, **self._target(change.after["default"]))
+        target = self._target(change.after["default"])
+        route = functools.partial(call, RouteTableId=table, DestinationCidrBlock=EVERYWHERE, **target)
+        # No route leads to a NAT gateway that is still pending.
+        repeat_while(route, UNKNOWN_YET, self.deadline)
 
     def _target(self, default: str) -> dict[str, str]:
         kind = NAT if default.startswith(NAT) else GATEWAY
@@ -202,7 +235,8 @@ class Builder:
         return {"NatGatewayId" if kind == NAT else "GatewayId": identifier}
 
     def _create_endpoint(self, change: Change) -> None:
-        answer = self.ec2.create_vpc_endpoint(
+        answer = self._soon(
+            self.ec2.create_vpc_endpoint,
             VpcEndpointType="Gateway",
             VpcId=self.vpc,
             ServiceName=f"com.amazonaws.{self.region}.{change.after['service']}",
@@ -234,6 +268,7 @@ class Builder:
             update[change.kind](change, identifier)
 
     def _delete(self, change: Change) -> None:
+        vpc = self.ids.get((VPC, self.name))
         identifier = self.ids.pop((change.kind, change.name))
         if change.kind == NAT:
             self.ec2.delete_nat_gateway(NatGatewayId=identifier)
@@ -243,17 +278,44 @@ class Builder:
         if change.kind == ROUTES:
             self._disassociate(identifier, None)
         if change.kind == GATEWAY and change.before["attached"]:
-            self.ec2.detach_internet_gateway(InternetGatewayId=identifier, VpcId=self.vpc)
+            self._once_unused(self.ec2.detach_internet_gateway, InternetGatewayId=identifier, VpcId=vpc)
+        if change.kind == SUBNET:
+            self._delete_leaked_interfaces(identifier)
         delete = {
-            VPC: lambda: self.ec2.delete_vpc(VpcId=identifier),
-            GROUP: lambda: self.ec2.delete_security_group(GroupId=identifier),
+            VPC: lambda: self._once_unused(self.ec2.delete_vpc, VpcId=identifier),
+            GROUP: lambda: self._once_unused(self.ec2.delete_security_group, GroupId=identifier),
             GATEWAY: lambda: self.ec2.delete_internet_gateway(InternetGatewayId=identifier),
-            SUBNET: lambda: self.ec2.delete_subnet(SubnetId=identifier),
+            SUBNET: lambda: self._once_unused(self.ec2.delete_subnet, SubnetId=identifier),
             ADDRESS: lambda: found(self.ec2.release_address, "InvalidAllocationID.NotFound", AllocationId=identifier),
             ROUTES: lambda: self.ec2.delete_route_table(RouteTableId=identifier),
-            ENDPOINT: lambda: self.ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier]),
+            ENDPOINT: lambda: self._delete_endpoint(identifier),
         }
         delete[change.kind]()
+
+    def _delete_endpoint(self, endpoint: str) -> None:
+        refused = self.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint]).get("Unsuccessful") or ()
+        for item in refused:
+            raise AwsFailure(f"could not delete {ENDPOINT} {endpoint}: {item['Error']['Message']}")
+
+    def _delete_leaked_interfaces(self, subnet: str) -> None:
+        """Delete what the VPC CNI left in the subnet: attached to nothing, and deleted by nobody else."""
+        wanted = {"subnet-id": subnet, "status": "available", "tag-key": CNI_TAG}
+        filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+        for interface in pages(self.ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=filters):
+            identifier = interface["NetworkInterfaceId"]
+            found(
+                self.ec2.delete_network_interface,
+                "InvalidNetworkInterfaceID.NotFound",
+                NetworkInterfaceId=identifier,
+            )
+
+    def _soon(self, call: Callable[..., Any], **kwargs: Any) -> Any:
+        """The call, once EC2 knows everywhere what it made a moment ago."""
+        return repeat_while(functools.partial(call, **kwargs), UNKNOWN_YET, VISIBLE_DEADLINE)
+
+    def _once_unused(self, call: Callable[..., Any], **kwargs: Any) -> None:
+        """The call, once the last network interface is gone from what it deletes."""
+        repeat_while(functools.partial(call, **kwargs), IN_USE, IN_USE_DEADLINE)
 
     def _wait_for_leaving(self) -> None:
         """NAT gateways leave together; their addresses and subnets can go only after them."""

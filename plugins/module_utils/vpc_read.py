@@ -30,6 +30,10 @@ EVERYWHERE = "0.0.0.0/0"
 # A deleted NAT gateway is listed for an hour, and so is one that failed.
 LIVE_NAT = ["pending", "available"]
 
+# By their ids, because each account has its own names for zones. EKS refuses subnets there:
+# https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+WITHOUT_EKS = ("use1-az3", "usw1-az2", "cac1-az3")
+
 # Kind: paginator, key of its answer, key of the id.
 LISTINGS = {
     VPC: ("describe_vpcs", "Vpcs", "VpcId"),
@@ -43,10 +47,14 @@ LISTINGS = {
 
 
 def zones(ec2: Any) -> list[str]:
-    """The region's availability zones, without local and wavelength zones."""
+    """The region's availability zones that EKS takes, without local and wavelength zones."""
     with doing("list the availability zones"):
         listed = ec2.describe_availability_zones(Filters=[_filter("state", "available")])["AvailabilityZones"]
-    return sorted(z["ZoneName"] for z in listed if z.get("ZoneType", "availability-zone") == "availability-zone")
+    return sorted(
+        zone["ZoneName"]
+        for zone in listed
+        if zone.get("ZoneType", "availability-zone") == "availability-zone" and zone.get("ZoneId") not in WITHOUT_EKS
+    )
 
 
 def read(ec2: Any, name: str) -> tuple[Parts, Ids]:

@@ -2,15 +2,18 @@
 # Apache-2.0 (see LICENSE) or, at your choice, GNU General Public License v3.0+ (https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: Apache-2.0 OR GPL-3.0-or-later
 
-"""Waiters as data: which call to repeat, where its answer holds the state, and which states end the wait."""
+"""Waiters as data: which call to repeat, where its answer holds the state, and which states end the wait.
+
+And one for calls that AWS refuses for a while, because of what was made or deleted a moment ago.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
     import botocore.exceptions
@@ -18,6 +21,8 @@ with contextlib.suppress(ImportError):  # AnsibleAWSModule says what is missing
 
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.aws import code, doing
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.errors import NotReady
+
+T = TypeVar("T")
 
 GONE = "gone"
 
@@ -85,3 +90,24 @@ def _look(client: Any, waiter: Waiter, what: str, kwargs: dict[str, Any]) -> tup
             raise
     found = jmespath.search(waiter.state, answer)
     return answer, GONE if found is None or found == [] else str(found)
+
+
+def repeat_while(
+    call: Callable[[], T],
+    codes: Container[str],
+    deadline: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> T:
+    """call(), repeated while AWS answers one of these error codes; after deadline seconds that error is raised."""
+    end = clock() + deadline
+    delay = 1.0
+    while True:
+        try:
+            return call()
+        except botocore.exceptions.ClientError as error:
+            if code(error) not in codes or clock() + delay > end:
+                raise
+        pause(delay)
+        delay = min(delay * 1.5, 15.0)

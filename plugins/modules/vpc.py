@@ -15,13 +15,14 @@ description:
   - Makes a VPC with a private and a public subnet in each zone, an internet gateway, NAT gateways, route tables,
     gateway endpoints and a security group for nodes; one call lists what there is and makes only what differs.
   - Finds its parts by tag, so an interrupted run is taken up where it ended. What others made in the VPC, and tags
-    by keys that no option here uses, are left alone.
+    by keys that no option here uses, are left alone. Only what the VPC CNI left of its network interfaces goes too.
   - Three quarters of O(cidr) are for private subnets, the last quarter is for public ones.
   - Needs the actions C(ec2:Describe*) and, to make and change, C(ec2:CreateVpc), C(ec2:ModifyVpcAttribute),
     C(ec2:CreateSubnet), C(ec2:ModifySubnetAttribute), C(ec2:CreateInternetGateway), C(ec2:AttachInternetGateway),
     C(ec2:AllocateAddress), C(ec2:CreateNatGateway), C(ec2:CreateRouteTable), C(ec2:AssociateRouteTable),
     C(ec2:CreateRoute), C(ec2:ReplaceRoute), C(ec2:CreateVpcEndpoint), C(ec2:ModifyVpcEndpoint),
-    C(ec2:CreateSecurityGroup), C(ec2:AuthorizeSecurityGroupIngress), C(ec2:CreateTags); to delete, their opposites.
+    C(ec2:CreateSecurityGroup), C(ec2:AuthorizeSecurityGroupIngress), C(ec2:CreateTags); to delete, their opposites and
+    C(ec2:DeleteNetworkInterface).
 options:
   name:
     description: Name of the VPC; its parts are called after it and carry it as a tag.
@@ -37,7 +38,7 @@ options:
     type: str
     default: 10.0.0.0/16
   zones:
-    description: The two or three zones to use; by default the region's first O(zone_count).
+    description: The two or three zones to use; by default the first O(zone_count) of the region that EKS takes.
     type: list
     elements: str
     default: []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.errors import AwsFailure, NotReady
-from ansible_collections.stable_diffusion.eks.plugins.module_utils.waiters import GONE, Waiter, wait
+from ansible_collections.stable_diffusion.eks.plugins.module_utils.waiters import GONE, Waiter, repeat_while, wait
 from botocore.exceptions import ClientError
 
 ACTIVE = Waiter(
@@ -89,3 +89,20 @@ def test_the_deadline_names_the_last_state():
 def test_another_error_says_what_was_done():
     with pytest.raises(AwsFailure, match="could not look at cluster sd: DescribeCluster answered AccessDenied: no"):
         look(Client(error("AccessDenied")))
+
+
+def test_a_call_is_repeated_while_aws_answers_what_passes():
+    clock = Clock()
+    client = Client(error("DependencyViolation"), error("DependencyViolation"), "ACTIVE")
+    answer = repeat_while(client.describe_cluster, ("DependencyViolation",), 60, clock=clock, pause=clock.pause)
+    assert answer == {"cluster": {"status": "ACTIVE"}}
+    assert clock.pauses == [1.0, 1.5]
+
+
+@pytest.mark.parametrize(("code", "calls"), [("AccessDenied", 1), ("DependencyViolation", 4)])
+def test_any_other_error_and_one_that_stays_are_raised(code, calls):
+    clock = Clock()
+    client = Client(error(code))
+    with pytest.raises(ClientError, match=code):
+        repeat_while(client.describe_cluster, ("DependencyViolation",), 5, clock=clock, pause=clock.pause)
+    assert len(client.asked) == calls
