@@ -54,6 +54,13 @@ ADDON_ACTIVE = Waiter(
     failed=("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED", GONE),
     missing=(MISSING,),
 )
+# A cluster can be deleted only when EKS is not busy with it.
+CLUSTER_SETTLED = Waiter(
+    operation="describe_cluster",
+    state="cluster.status",
+    until=("ACTIVE", "FAILED", "DELETING", GONE),
+    missing=(MISSING,),
+)
 ADDON_GONE = Waiter(
     operation="describe_addon", state="addon.status", until=(GONE,), failed=("DELETE_FAILED",), missing=(MISSING,)
 )
@@ -144,8 +151,8 @@ def once_role_is_known(
         try:
             return call()
         except botocore.exceptions.ClientError as error:
-            about_role = (
-                code(error) in ("InvalidParameterException", "InvalidRequestException") and "role" in str(error).lower()
+            about_role = code(error) in ("InvalidParameterException", "InvalidRequestException") and (
+                "role" in str(error).lower() or "principal" in str(error).lower()
             )
             if not about_role or clock() + delay > end:
                 raise

@@ -208,6 +208,7 @@ def _apply(module: AnsibleAWSModule, api: Any, name: str, changes: list[Change],
         with doing(f"create {what}"):
             eks.once_role_is_known(lambda: api.create_cluster(**arguments))
     if any(change.action == "delete" for change in changes):
+        wait(api, eks.CLUSTER_SETTLED, what, deadline, name=name)
         with doing(f"delete {what}"):
             api.delete_cluster(name=name)
     if params["wait"] and params["state"] == "present":

@@ -14,6 +14,10 @@ LATE = ClientError(
     {"Error": {"Code": "InvalidParameterException", "Message": "Role with arn: x, could not be assumed"}},
     "CreateCluster",
 )
+PRINCIPAL = ClientError(
+    {"Error": {"Code": "InvalidParameterException", "Message": "The specified principalArn is invalid"}},
+    "CreateAccessEntry",
+)
 OTHER = ClientError({"Error": {"Code": "InvalidParameterException", "Message": "subnets of one zone"}}, "CreateCluster")
 
 
@@ -44,7 +48,7 @@ def answering(*answers):
 
 def test_iams_late_news_are_waited_for():
     clock = Clock()
-    assert once_role_is_known(answering(LATE, LATE, "made"), clock=clock, pause=clock.pause) == "made"
+    assert once_role_is_known(answering(LATE, PRINCIPAL, "made"), clock=clock, pause=clock.pause) == "made"
     assert clock.now == 3
 
 
