@@ -23,7 +23,7 @@ help:  ## show the targets
 		|| { echo "make: $(PYTHON) cannot make virtual environments (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 	echo "installing the pinned Python packages into .venv (about a minute)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable agent
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable agent
 	touch $@
 
 $(COLLECTION):  # ansible finds a collection by its directory's name
