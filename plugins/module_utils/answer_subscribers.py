@@ -41,6 +41,10 @@ class Settings:
         """The name of the queue that a subscriber gets if it names no endpoint."""
         return f"{self.name}-answers-{subscriber}"
 
+    def dead_letter_queue(self, subscriber: str) -> str:
+        """The name of the queue for answers that SNS could not deliver to a subscriber."""
+        return f"{self.queue(subscriber)}-dlq"
+
     @property
     def prefix(self) -> str:
         """What the names of all these queues start with."""
@@ -49,7 +53,10 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Subscriber:
-    """Who gets answers: an endpoint (for SQS an ARN), or a queue of its own, whose name is then in queue."""
+    """Who gets answers: an endpoint (for SQS an ARN), or a queue of its own, whose name is then in queue.
+
+    dead_letter_queue: the name of the queue of answers that could not be delivered, if there shall be one.
+    """
 
     name: str
     protocol: str
@@ -57,6 +64,12 @@ class Subscriber:
     queue: str | None
     raw: bool
     policy: Mapping[str, Sequence[str]]
+    dead_letter_queue: str | None = None
+
+    @property
+    def queues(self) -> list[str]:
+        """Names of the queues that the subscriber needs."""
+        return [name for name in (self.queue, self.dead_letter_queue) if name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +90,8 @@ def normalise(settings: Settings, entries: Iterable[Mapping[str, Any]]) -> list[
                 raise BadInput(f"subscriber {subscriber.name} is listed twice")
             if (other.protocol, other.endpoint) == (subscriber.protocol, subscriber.endpoint):
                 raise BadInput(f"subscriber {subscriber.name} has the endpoint of {other.name}: SNS knows it only once")
+            for shared in set(subscriber.queues) & set(other.queues):
+                raise BadInput(f"subscribers {other.name} and {subscriber.name} would share the queue {shared}")
         subscribers.append(subscriber)
     return subscribers
 
@@ -89,7 +104,6 @@ def _subscriber(settings: Settings, entry: Mapping[str, Any]) -> Subscriber:
     if protocol == "sqs" and not endpoint:
         queue = settings.queue(name)
         endpoint = settings.account.arn("sqs", queue)
-        queues.check_names([queue])
     elif not endpoint:
         raise BadInput(f"subscriber {name} needs an endpoint for the protocol {protocol}")
     elif protocol == "sqs" and not endpoint.startswith("arn:"):
@@ -97,9 +111,20 @@ def _subscriber(settings: Settings, entry: Mapping[str, Any]) -> Subscriber:
     elif protocol != "sqs" and not endpoint.startswith(f"{protocol}://"):
         raise BadInput(f"subscriber {name} needs an endpoint that starts with {protocol}://, not {endpoint}")
     policy = {key: values for key, values in (entry.get("filter") or {}).items() if values}
-    return Subscriber(
-        name=name, protocol=protocol, endpoint=endpoint, queue=queue, raw=bool(entry.get("raw")), policy=policy
+    dead_letter = entry.get("dead_letter")
+    if dead_letter is None:
+        dead_letter = protocol != "sqs"
+    subscriber = Subscriber(
+        name=name,
+        protocol=protocol,
+        endpoint=endpoint,
+        queue=queue,
+        raw=bool(entry.get("raw")),
+        policy=policy,
+        dead_letter_queue=settings.dead_letter_queue(name) if dead_letter else None,
     )
+    queues.check_names(subscriber.queues)
+    return subscriber
 
 
 def plan(
@@ -109,8 +134,8 @@ def plan(
     subscribed: Sequence[Subscription],
 ) -> Plan:
     """Every change, in the order in which to make them; None as subscribers takes away all that this module made."""
-    to_be = {s.queue: _attributes(settings, s.queue) for s in subscribers or () if s.queue}
-    to_feed = {s.name: subscriptions.wanted(s.protocol, s.endpoint, s.policy, s.raw) for s in subscribers or ()}
+    to_be = {name: _attributes(settings, name) for s in subscribers or () for name in s.queues}
+    to_feed = {s.name: _subscription(settings, s) for s in subscribers or ()}
     queues.check_owner(current_queues, to_be, OWNER_TAG, settings.name)
     tags = {**(settings.tags or {}), OWNER_TAG: settings.name}
     changes = queues.plan(current_queues, to_be, tags, settings.purge_tags and settings.tags is not None)
@@ -118,8 +143,9 @@ def plan(
 
     own = [name for name, queue in current_queues.items() if queue.tags.get(OWNER_TAG) == settings.name]
     if subscribers is None:
-        own_endpoints = {settings.account.arn("sqs", name) for name in own}
-        unsubscribed = {s.endpoint: s for s in subscribed if s.endpoint in own_endpoints}
+        own_arns = {settings.account.arn("sqs", name) for name in own}
+        ours = [s for s in subscribed if {s.endpoint, (s.properties or {}).get("dead_letter_queue")} & own_arns]
+        unsubscribed = {s.endpoint: s for s in ours}
     elif settings.prune:
         kept_endpoints = {s.endpoint for s in subscribers}
         unsubscribed = {s.endpoint: s for s in subscribed if s.endpoint not in kept_endpoints}
@@ -129,6 +155,12 @@ def plan(
     surplus = [name for name in own if name not in to_be] if settings.prune or subscribers is None else []
     deletions, kept = queues.plan_delete(current_queues, surplus, settings.force)
     return Plan(changes=changes + deletions, kept=kept)
+
+
+def _subscription(settings: Settings, subscriber: Subscriber) -> dict[str, Any]:
+    wanted = subscriptions.wanted(subscriber.protocol, subscriber.endpoint, subscriber.policy, subscriber.raw)
+    queue = subscriber.dead_letter_queue
+    return {**wanted, "dead_letter_queue": settings.account.arn("sqs", queue) if queue else None}
 
 
 def _attributes(settings: Settings, queue: str) -> dict[str, Any]:
@@ -151,6 +183,7 @@ def facts(
             "protocol": s.protocol,
             "endpoint": s.endpoint,
             "queue_url": urls[s.queue] if s.queue else None,
+            "dead_letter_queue_url": urls[s.dead_letter_queue] if s.dead_letter_queue else None,
             "pending": s.protocol != "sqs" and s.endpoint not in confirmed,
         }
         for s in subscribers

@@ -72,6 +72,8 @@ def _read(sns: Any, entry: Mapping[str, str]) -> Subscription | None:
     if answer is None:  # unsubscribed since it was listed
         return None
     raw = answer["Attributes"]
+    if raw.get("PendingConfirmation") == "true":
+        return Subscription(arn=PENDING[0], protocol=protocol, endpoint=endpoint)
     policy = parsed(raw.get("FilterPolicy")) or {}
     # Our policies are about attributes; one about the body differs, whatever it says.
     if raw.get("FilterPolicyScope", "MessageAttributes") != "MessageAttributes":
@@ -81,6 +83,7 @@ def _read(sns: Any, entry: Mapping[str, str]) -> Subscription | None:
         "endpoint": endpoint,
         "filter_policy": policy,
         "raw": raw.get("RawMessageDelivery", "false") == "true",
+        "dead_letter_queue": (parsed(raw.get("RedrivePolicy")) or {}).get("deadLetterTargetArn"),
     }
     return Subscription(arn=arn, protocol=protocol, endpoint=endpoint, properties=properties)
 
@@ -132,6 +135,8 @@ def _each(
 
 def _create(sns: Any, topic: str, change: Change) -> None:
     attributes = {"RawMessageDelivery": _flag(change.after["raw"])}
+    if change.after.get("dead_letter_queue"):
+        attributes["RedrivePolicy"] = _redrive(change.after["dead_letter_queue"])
     if change.after["filter_policy"]:
         attributes["FilterPolicy"] = canonical(change.after["filter_policy"])
     with doing(f"subscribe {change.name} to {topic}"):
@@ -145,21 +150,30 @@ def _create(sns: Any, topic: str, change: Change) -> None:
 
 
 def _update(sns: Any, topic: str, change: Change) -> None:
-    settings = {}
+    settings: dict[str, str | None] = {}
     if "filter_policy" in change.after:
         if "scope" in change.before["filter_policy"]:
             settings["FilterPolicyScope"] = "MessageAttributes"
         settings["FilterPolicy"] = canonical(change.after["filter_policy"])
     if "raw" in change.after:
         settings["RawMessageDelivery"] = _flag(change.after["raw"])
+    if "dead_letter_queue" in change.after:
+        queue = change.after["dead_letter_queue"]
+        settings["RedrivePolicy"] = _redrive(queue) if queue else None
     with doing(f"change the subscription of {change.name} to {topic}"):
         for name, value in settings.items():
-            sns.set_subscription_attributes(SubscriptionArn=change.data, AttributeName=name, AttributeValue=value)
+            # SNS takes a redrive policy away where it is given no value; an empty one it refuses.
+            given = {} if value is None else {"AttributeValue": value}
+            sns.set_subscription_attributes(SubscriptionArn=change.data, AttributeName=name, **given)
 
 
 def _delete(sns: Any, topic: str, change: Change) -> None:
     with doing(f"unsubscribe {change.name} from {topic}"):
         found(sns.unsubscribe, *NOT_FOUND, SubscriptionArn=change.data)
+
+
+def _redrive(queue: str) -> str:
+    return canonical({"deadLetterTargetArn": queue})
 
 
 def _flag(value: bool) -> str:

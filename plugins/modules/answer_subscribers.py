@@ -17,6 +17,8 @@ description:
   - Subscribers that are not listed are left alone unless O(prune).
   - An HTTP(S) endpoint must confirm its subscription by itself; until then it is returned as C(pending), and a change
     of its filter waits for a later run.
+  - Answers that SNS could not deliver (an endpoint that stayed down through all of SNS's retries, or refused with
+    another status than 429 of the 4xx) go to C(<name>-answers-<subscriber>-dlq), where O(subscribers[].dead_letter).
   - Needs the actions C(sqs:ListQueues), C(sqs:GetQueueAttributes), C(sqs:ListQueueTags), C(sqs:CreateQueue),
     C(sqs:SetQueueAttributes), C(sqs:TagQueue), C(sqs:UntagQueue), C(sqs:DeleteQueue),
     C(sns:ListSubscriptionsByTopic), C(sns:GetSubscriptionAttributes), C(sns:Subscribe),
@@ -54,7 +56,9 @@ options:
         description: A URL, or for SQS the ARN of a queue that lets the topic send. Without it, SQS has a queue made.
         type: str
       raw:
-        description: Whether the answer comes as it is, instead of in the envelope of SNS.
+        description:
+          - Whether the answer comes as it is, instead of in the envelope of SNS.
+          - SNS signs its envelope; an HTTP(S) endpoint can't tell who sent a raw answer.
         type: bool
         default: false
       filter:
@@ -74,6 +78,11 @@ options:
             type: list
             elements: str
             choices: [completed, failed, cancelled]
+      dead_letter:
+        description:
+          - Whether answers that can't be delivered are kept in a queue of their own.
+          - Without it, they are for V(http) and V(https), and not for V(sqs).
+        type: bool
   visibility_timeout:
     description: Seconds for which a received answer stays hidden in a queue that this module makes.
     type: int
@@ -130,7 +139,7 @@ changes:
   elements: str
   sample: [create queue sd-answers-shop, create subscription shop]
 subscribers:
-  description: The subscribers, by name; C(queue_url) only where the queue is of this module's making.
+  description: The subscribers, by name; C(queue_url) and C(dead_letter_queue_url) only where there are such queues.
   returned: when O(state=present)
   type: dict
   sample:
@@ -138,6 +147,7 @@ subscribers:
       protocol: sqs
       endpoint: arn:aws:sqs:us-east-1:123456789012:sd-answers-shop
       queue_url: https://sqs.us-east-1.amazonaws.com/123456789012/sd-answers-shop
+      dead_letter_queue_url: null
       pending: false
 kept:
   description: Queues that would have been deleted, but hold messages.
@@ -180,6 +190,7 @@ ARGUMENTS = {
                     "status": {**STRINGS, "choices": ["completed", "failed", "cancelled"]},
                 },
             },
+            "dead_letter": {"type": "bool"},
         },
     },
     "visibility_timeout": {"type": "int", "default": 60},
@@ -220,7 +231,7 @@ def perform(module: Any) -> Result:
     found: dict[str, Any] = {"kept": todo.kept}
     if subscribers is not None:
         endpoint = f"{sqs.meta.endpoint_url}/{settings.account.id}"
-        predicted = {s.queue: f"{endpoint}/{s.queue}" for s in subscribers if s.queue}
+        predicted = {name: f"{endpoint}/{name}" for s in subscribers for name in s.queues}
         found["subscribers"] = facts(subscribers, {**predicted, **urls}, subscribed)
     return Result(changes=todo.changes, facts=found)
 

@@ -51,6 +51,7 @@ SUBSCRIBER: Schema = {
         "runtime": Field(type=list, default=[]),
         "status": Field(type=list, default=[], choices=("completed", "failed", "cancelled")),
     },
+    "dead_letter": Field(type=bool),
 }
 
 
