@@ -74,6 +74,7 @@ def test_what_karpenter_makes_and_ends_is_its_own() -> None:
         if any(word.startswith(writing) for word in words) and statement["Sid"] not in (
             "LaunchFrom",
             "HearOfInterruptions",
+            "MakeSpotsOwnRole",
         ):
             assert "kubernetes.io/cluster/sd" in json.dumps(statement["Condition"]), statement["Sid"]
 
