@@ -107,6 +107,12 @@ ACTIVE = Waiter(
     missing=MISSING,
 )
 DELETED = Waiter(operation="describe_table", state="Table.TableStatus", until=(GONE,), missing=MISSING)
+SETTLED = Waiter(
+    operation="describe_table",
+    state="Table.TableStatus",
+    until=("ACTIVE", "ARCHIVED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS", GONE),
+    missing=MISSING,
+)
 # Right after a table's creation its backups can't be set yet.
 BACKUPS_ENABLED = Waiter(
     operation="describe_continuous_backups",
@@ -114,6 +120,11 @@ BACKUPS_ENABLED = Waiter(
     until=("ENABLED",),
     missing=("TableNotFoundException",),
 )
+
+
+def settled(dynamodb: Any, name: str, deadline: float) -> None:
+    """See through what an earlier run began: a table that comes or goes answers no further question."""
+    wait(dynamodb, SETTLED, f"table {name}", deadline, TableName=name)
 
 
 def read(dynamodb: Any, name: str, arn: str) -> dict[str, Any] | None:
@@ -214,6 +225,7 @@ def perform(module: Any) -> Result:
     name = params["name"]
     arn = account(module).arn("dynamodb", f"table/{name}")
     dynamodb = client(module, "dynamodb")
+    settled(dynamodb, name, params["wait_timeout"])
     current = read(dynamodb, name, arn)
     wanted = None
     if params["state"] == "present":

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
+from ansible_collections.stable_diffusion.eks.plugins.module_utils import waiters
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.errors import BadInput
+from ansible_collections.stable_diffusion.eks.plugins.modules import task_table
 from ansible_collections.stable_diffusion.eks.plugins.modules.task_table import apply, plan, read
 from botocore.exceptions import ClientError
 
@@ -111,3 +115,12 @@ def test_what_can_change_is_changed_in_place(difference):
 def test_what_cannot_change_is_refused(current, wanted, message):
     with pytest.raises(BadInput, match=message):
         plan("sd-tasks", {**WANTED, **current}, wanted)
+
+
+def test_what_an_earlier_run_began_is_seen_through(monkeypatch):
+    answers = [{"Table": {"TableStatus": "CREATING"}}, {"Table": {"TableStatus": "ACTIVE"}}]
+    table = Table()
+    table.describe_table = lambda **kwargs: answers.pop(0)
+    monkeypatch.setattr(task_table, "wait", functools.partial(waiters.wait, pause=lambda seconds: None))
+    task_table.settled(table, "sd-tasks", 60)
+    assert not answers
