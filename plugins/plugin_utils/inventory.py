@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,12 @@ KEPT = ("models", "outputs")
 
 _ACCOUNT_DIGITS = 12
 _BUCKET_LONGEST = 63
+# Beginnings that EC2 (security groups) and S3 (buckets) keep for themselves.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_NO_BEGINNINGS = ("sg-", "xn--", "sthree-", "amzn-s3-demo-")
+# A function's environment holds 4 KB in all (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html);
+# what else intake has there takes less than the rest.
+_TENANTS_LONGEST = 3400
 
 SYSTEM: Schema = {
     "sd_name": Field(
@@ -67,6 +74,7 @@ def problems(settings: Mapping[str, Any]) -> list[str]:
         texts: list[str] = []
         system.update(normalise({name: settings.get(name)}, {name: rule}, "", texts))
         found.extend(text.lstrip(".") for text in texts)
+    found.extend(_beginning(system.get("sd_name", "")))
     found.extend(_bucket(system))
     entries, wrong = runtimes(
         settings.get("sd_runtimes", []), system.get("sd_name", ""), settings.get("sd_runtime_defaults")
@@ -81,6 +89,15 @@ def problems(settings: Mapping[str, Any]) -> list[str]:
     found.extend(_tenants(settings.get("sd_tenants") or []))
     found.extend(_listed("sd_subscribers", settings.get("sd_subscribers") or [], SUBSCRIBER))
     return found
+
+
+def _beginning(name: str) -> list[str]:
+    # Everything is called <name>-…, so "sg" alone is as bad.
+    return [
+        f"sd_name: {name}-… begins with {beginning}, which AWS allows in no name of a security group or bucket"
+        for beginning in _NO_BEGINNINGS
+        if f"{name}-".startswith(beginning)
+    ]
 
 
 def _bucket(system: Mapping[str, Any]) -> list[str]:
@@ -100,7 +117,22 @@ def _tenants(entries: Any) -> list[str]:
         found.append("sd_tenants: default is the name of those who have no key of their own; choose another")
     if not found and len({entry["api_key"] for entry in entries}) < len(entries):
         found.append("sd_tenants: two tenants have the same api_key")
+    size = 0 if found else _environment_size(entries)
+    if size > _TENANTS_LONGEST:
+        found.append(
+            f"sd_tenants: {len(entries)} tenants take {size} characters of the function's environment,"
+            f" which has room for {_TENANTS_LONGEST}; shorten names and tiers, or list fewer"
+        )
     return found
+
+
+def _environment_size(tenants: Sequence[Mapping[str, Any]]) -> int:
+    """How long the variable SD_TENANTS gets, which the role intake makes."""
+    known = {
+        f"{position:016}": {key: tenant[key] for key in ("name", "tier") if key in tenant}
+        for position, tenant in enumerate(tenants)
+    }
+    return len(json.dumps(known))
 
 
 def _listed(variable: str, entries: Any, schema: Schema, secret: str = "") -> list[str]:

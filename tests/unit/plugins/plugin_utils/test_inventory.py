@@ -7,6 +7,7 @@ from ansible_collections.stable_diffusion.eks.plugins.plugin_utils.inventory imp
 
 RUNTIME = {"name": "any", "dynamic": True, "webui": {"image": "a:1"}, "agent": {"image": "b:1"}}
 KEY = "k" * 20
+MANY = [{"name": f"tenant-{number:02}", "tier": "free", "api_key": f"{KEY}{number}"} for number in range(80)]
 GOOD = {"sd_name": "sd", "sd_region": "us-east-1", "sd_runtimes": [RUNTIME]}
 
 
@@ -24,6 +25,8 @@ def test_nothing_at_all():
         ({"sd_name": "SD"}, 'sd_name: "SD" must begin with a letter'),
         ({"sd_name": 5}, "sd_name: must be text, not 5"),
         ({"sd_name": "s" * 33}, "at most 32 leave room for the bucket"),
+        ({"sd_name": "sg"}, "sd_name: sg-… begins with sg-, which AWS allows in no name"),
+        ({"sd_tenants": MANY}, "sd_tenants: 80 tenants take 4720 characters of the function's environment"),
         ({"sd_region": "moon"}, 'sd_region: "moon" is not a region such as us-west-2'),
         ({"sd_keep": ["model"]}, 'sd_keep: "model" is none of models, outputs; did you mean "models"?'),
         ({"sd_only": ["ani"]}, 'sd_only: there is no runtime "ani"; did you mean "any"?'),
