@@ -58,12 +58,12 @@ def _env(arguments: argparse.Namespace) -> int:
 
 
 def _logs(arguments: argparse.Namespace) -> int:
-    if arguments.name:
+    if arguments.name and arguments.name != logs.PODS:
         # Ctrl-C is how one stops to follow.
         with contextlib.suppress(KeyboardInterrupt):
             logs.show(arguments.state, arguments.name, follow=arguments.follow)
         return 0
-    for name in logs.names(arguments.state):
+    for name in logs.pods(arguments.state) if arguments.name else [*logs.names(arguments.state), logs.PODS]:
         _say(name)
     return 0
 
@@ -122,7 +122,12 @@ def _parser() -> argparse.ArgumentParser:
     env.set_defaults(run=_env)
 
     log = commands.add_parser("logs", parents=[common], help="names of the logs, or one of them")
-    log.add_argument("name", nargs="?", metavar="NAME")
+    log.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="a process, NAMESPACE/POD or NAMESPACE/POD/CONTAINER; `pods` lists those of pods",
+    )
     log.add_argument("-f", "--follow", action="store_true", help="go on until the sandbox has ended")
     log.set_defaults(run=_logs)
 

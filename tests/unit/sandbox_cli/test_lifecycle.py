@@ -230,14 +230,32 @@ def test_wrong_usage_is_told(
 
 def test_logs(directory: Path, run: Run) -> None:
     run("up")
-    assert run("logs")[1] == "aws\nkubelet\n"
+    assert run("logs")[1] == "aws\nkubelet\npods\n"
     assert run("logs", "aws")[1] == "serving\n"
     assert run("logs", "nobody")[0::2] == (
         1,
-        "sandbox: There is no log of 'nobody'; there is: aws, kubelet.\n",
+        "sandbox: There is no log of 'nobody'; there is: aws, kubelet, pods.\n",
     )
     run("down")
     assert run("logs", "aws", "--follow")[1] == "serving\n"
+
+
+def test_logs_of_pods(directory: Path, run: Run) -> None:
+    assert run("logs", "pods") == (0, "", "")
+    runs = ["ns_web_u1/main/9", "ns_web_u2/main/0", "ns_web_u2/main/1", "ns_two_u3/init/0", "ns_two_u3/main/0"]
+    for second, name in enumerate(runs):
+        log = directory / "logs" / "pods" / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"{name}\n")
+        os.utime(log, (second, second))
+    assert run("logs", "pods")[1] == "ns/two/init\nns/two/main\nns/web/main\n"
+    assert run("logs", "ns/web")[1] == "ns_web_u2/main/1\n"
+    assert run("logs", "ns/two/init", "--follow")[1] == "ns_two_u3/init/0\n"
+    for name, message in {
+        "ns/two": "'ns/two' is more than one log; name one of: ns/two/init, ns/two/main.",
+        "ns/we": "There is no log of a pod 'ns/we'; `sandbox logs pods` lists what there is.",
+    }.items():
+        assert run("logs", name) == (1, "", f"sandbox: {message}\n")
 
 
 def test_the_embedded_aws_alone_is_up_in_a_moment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
