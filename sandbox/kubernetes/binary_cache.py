@@ -44,6 +44,10 @@ class Cache:
         """Directory of what the compiler printed."""
         return self.directory / "logs"
 
+    def work(self, binary: Binary) -> Path:
+        """Directory that a patched program is compiled in."""
+        return self.directory / "work" / binary.name
+
     def missing(self) -> list[Binary]:
         """The programs that are not there, whole."""
         stamp = self._stamp()
@@ -152,10 +156,10 @@ def guarded(directory: Path) -> Iterator[None]:
 
 
 def _key() -> str:
-    """Changes with whatever could change a program: versions, flags, the dependencies' checksums, the machine."""
+    """Changes with whatever could change a program: versions, patches, flags, dependencies' checksums, the machine."""
     digest = hashlib.sha256(repr((platform.system(), platform.machine(), *BUILD_FLAGS, LINKER_FLAGS)).encode())
     for binary in BINARIES:
-        digest.update(f"{binary.label} {binary.package} {binary.stamp}\n".encode())
+        digest.update(f"{binary.label} {binary.package} {binary.stamp} {binary.patch}\n".encode())
     for directory in sorted({binary.directory for binary in BINARIES}):
         for name in ("go.mod", "go.sum"):
             digest.update((directory / name).read_bytes())

@@ -16,9 +16,11 @@ _TIMEOUT_S = 20
 
 
 def is_right(binary: Binary, file: Path) -> bool:
-    """Whether the file is a program that runs here and has exactly the pinned version (pre-releases do not)."""
+    """Whether the file is a program that has exactly the pinned version (pre-releases do not) and, if it is a patched
+    one, this very patch.
+    """
     if binary.version_arguments is None:
-        return _built_from(file, binary.module, f"v{binary.version}")
+        return _has(file, _built_from(binary))
     return _printed(file, binary.version_arguments) == binary.version
 
 
@@ -38,11 +40,20 @@ def _printed(file: Path, arguments: tuple[str, ...]) -> str | None:
     return found.group(1) if found and done.returncode == 0 else None
 
 
-def _built_from(file: Path, module: str, version: str) -> bool:
-    """Look for the line that the Go linker leaves about the main module (`go version -m` prints it)."""
-    line = f"mod\t{module}\t{version}\t".encode()
+def _built_from(binary: Binary) -> list[str]:
+    """What the Go linker leaves about the main module and about a replaced one (`go version -m` prints it)."""
+    main, patch = f"mod\t{binary.module}\tv{binary.version}", binary.patch
+    if patch is None:
+        return [f"{main}\t"]
+    replacement = f"\n=>\t./{patch.directory}\t"
+    if patch.module == binary.module:
+        return [f"{main}{replacement}"]
+    return [f"{main}\t", f"dep\t{patch.module}\t{patch.version}{replacement}"]
+
+
+def _has(file: Path, texts: list[str]) -> bool:
     try:
         with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(line) >= 0
+            return all(content.find(text.encode()) >= 0 for text in texts)
     except (OSError, ValueError):
         return False

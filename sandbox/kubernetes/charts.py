@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.kubernetes.binary_cache import Cache, guarded
 from sandbox.kubernetes.build_error import BuildError
-from sandbox.kubernetes.versions import BINARIES, KARPENTER, KEDA
+from sandbox.kubernetes.versions import BINARIES, KARPENTER, KEDA, Binary
 from sandbox.state import State
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def make(entry: Cache, go: Go) -> None:
     from sandbox.kubernetes.chart_archive import archive
 
     modules = {binary.name: binary for binary in BINARIES}
-    karpenter = go.module_directory(modules["karpenter"])
-    keda = go.module_directory(modules["keda-operator"])
+    karpenter, keda = (_sources(go, modules[name]) for name in ("karpenter", "keda-operator"))
     contents = {
         "karpenter-crd": karpenter_chart.files(karpenter, "karpenter-crd", KARPENTER),
         "karpenter": karpenter_chart.files(karpenter, "karpenter", KARPENTER),
@@ -78,6 +77,10 @@ def make(entry: Cache, go: Go) -> None:
             part = directory(entry) / f".{name}.part"
             part.write_bytes(archive(chart, files))
             part.replace(directory(entry) / name)
+
+
+def _sources(go: Go, binary: Binary) -> Path:
+    return go.module_directory(binary, binary.module, f"v{binary.version}")
 
 
 @once

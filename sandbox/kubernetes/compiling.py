@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import signal
 import time
 from collections import deque
@@ -18,6 +19,7 @@ from sandbox.kubernetes.binary_check import is_right
 from sandbox.kubernetes.build_error import BuildError
 from sandbox.kubernetes.go_toolchain import Go
 from sandbox.kubernetes.machine import processors
+from sandbox.kubernetes.patching import build_directory
 from sandbox.kubernetes.versions import Binary
 
 __all__ = ["Compilation", "explain", "garbage_collection", "lanes", "parallelism"]
@@ -117,10 +119,11 @@ class Compilation:
         begun = time.monotonic()
         unfinished = self.cache.unfinished(binary)
         log = self.cache.logs / f"{binary.name}.log"
+        directory = await asyncio.to_thread(build_directory, binary, self.go, self.cache)
         for attempt in range(1, _NETWORK_ATTEMPTS + 1):
             with guarded(self.cache.directory):
                 unfinished.unlink(missing_ok=True)
-            if await self._compiled(binary, unfinished, log):
+            if await self._compiled(binary, directory, unfinished, log):
                 break
             output = _read(log)
             if attempt == _NETWORK_ATTEMPTS or not _NETWORK.search(output):
@@ -128,13 +131,15 @@ class Compilation:
             self.report(f"  {place}: a download failed, trying again")
         if not await asyncio.to_thread(is_right, binary, unfinished):
             raise BuildError(
-                f"{binary.name} was compiled, but what came out is not version {binary.version} (log: {log})."
+                f"{binary.name} was compiled, but what came out is not version {binary.version}"
+                f"{' with the change of the sandbox' if binary.patch else ''} (log: {log})."
             )
         self.cache.keep(binary)
+        shutil.rmtree(self.cache.work(binary), ignore_errors=True)
         self._done.append(binary)
         self.report(f"  {place}: ready in {time.monotonic() - begun:.0f} s{self._left()}")
 
-    async def _compiled(self, binary: Binary, output: Path, log: Path) -> bool:
+    async def _compiled(self, binary: Binary, directory: Path, output: Path, log: Path) -> bool:
         command = self.go.build_command(binary, output, min(processors(), _COMPILERS_PER_BUILD))
         with guarded(self.cache.directory):
             sink = log.open("wb")
@@ -142,7 +147,7 @@ class Compilation:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *command,
-                    cwd=binary.directory,
+                    cwd=directory,
                     env={**self.environment, **self.go.environment()},
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=sink,

@@ -27,6 +27,7 @@ _FIXED = {
     "GO111MODULE": "on",
 }
 _DROPPED = ("GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOROOT", "GOBIN")
+_DOWNLOAD_ATTEMPTS = 3
 _VERSION = re.compile(r"\bgo(\d+(?:\.\d+)*)")
 
 
@@ -71,7 +72,7 @@ class Go:
         return {"HOME": str(home), **kept, **_FIXED}
 
     def build_command(self, binary: Binary, output: Path, processes: int) -> list[str]:
-        """The command that compiles a program; run it in the program's directory."""
+        """The command that compiles a program; run it in its `patching.build_directory`."""
         linker_flags = f"{LINKER_FLAGS} {binary.stamp}".rstrip()
         return [
             str(self.program),
@@ -83,31 +84,38 @@ class Go:
             binary.package,
         ]
 
-    def module_directory(self, binary: Binary) -> Path:
-        """Directory of the sources of a program's module; downloaded if need be.
+    def module_directory(self, binary: Binary, module: str, version: str) -> Path:
+        """Directory of the sources of a module that a program is made of; downloaded if need be.
+
+        Args:
+            binary: the program; its go.sum has the module's checksum.
+            module: the module's path.
+            version: with a leading `v`.
 
         Raises:
             BuildError: they cannot be downloaded.
         """
-        command = [str(self.program), "mod", "download", "-json", f"{binary.module}@v{binary.version}"]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=binary.directory,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=600,
-            )
-            answer = json.loads(done.stdout or "{}")
-        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            raise BuildError(f"The sources of {binary.label} cannot be obtained: {error}.") from error
-        if done.returncode or "Dir" not in answer:
+        command = [str(self.program), "mod", "download", "-json", f"{module}@{version}"]
+        reason = ""
+        for _ignored in range(_DOWNLOAD_ATTEMPTS):
+            try:
+                done = subprocess.run(
+                    command,
+                    cwd=binary.directory,
+                    env=self.environment(),
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=600,
+                )
+                answer = json.loads(done.stdout or "{}")
+            except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+                raise BuildError(f"The sources of {module} {version} cannot be obtained: {error}.") from error
+            if done.returncode == 0 and "Dir" in answer:
+                return Path(answer["Dir"])
             reason = str(answer.get("Error") or done.stderr).strip()
-            raise BuildError(f"The sources of {binary.label} cannot be obtained from the Go module proxy: {reason}")
-        return Path(answer["Dir"])
+        raise BuildError(f"The sources of {module} {version} cannot be obtained from the Go module proxy: {reason}")
 
 
 def _has_home() -> bool:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.kubernetes import patches
+from sandbox.kubernetes.patches import Patch
+
 __all__ = ["BINARIES", "BUILD_FLAGS", "KARPENTER", "KEDA", "KUBERNETES", "LINKER_FLAGS", "Binary", "required_go"]
 
 KUBERNETES = "1.35.4"
@@ -44,6 +47,7 @@ class Binary:
         stamp: linker flags that write the version into it.
         seconds: what compiling it took on 2 cores with empty caches; the rest of its folder compiled before it.
         version_arguments: what makes it print its version; None if nothing does (then Go's build information tells).
+        patch: what the sandbox changes in it; None for all but two, see `patches`.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Binary:
     seconds: int
     stamp: str = ""
     version_arguments: tuple[str, ...] | None = ("--version",)
+    patch: Patch | None = None
 
     @property
     def directory(self) -> Path:
@@ -78,7 +83,7 @@ def _kubernetes(name: str, seconds: int) -> Binary:
     )
 
 
-def _keda(name: str, package: str, seconds: int) -> Binary:
+def _keda(name: str, package: str, seconds: int, patch: Patch | None = None) -> Binary:
     module = "github.com/kedacore/keda/v2"
     return Binary(
         name=name,
@@ -89,6 +94,7 @@ def _keda(name: str, package: str, seconds: int) -> Binary:
         seconds=seconds,
         stamp=f"-X {module}/version.Version={KEDA}",
         version_arguments=None,
+        patch=patch,
     )
 
 
@@ -124,9 +130,10 @@ BINARIES = (
         seconds=163,
         stamp=f"-X sigs.k8s.io/karpenter/pkg/operator.Version={KARPENTER}",
         version_arguments=None,
+        patch=patches.karpenter(KARPENTER),
     ),
     _keda("keda-operator", "operator", seconds=275),
-    _keda("keda-adapter", "adapter", seconds=60),
+    _keda("keda-adapter", "adapter", seconds=60, patch=patches.keda_adapter(KEDA)),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import pytest
 from kubernetes import config
 from kubernetes.dynamic import DynamicClient
 
+from sandbox.demo.cloud import Cloud
 from sandbox.state import State
+from sd_agent.client import Client
 from support.shell import ROOT, Shell
 
 IMAGES = ("queue-agent:0.1.0", "a1111:1.10.1")
+ANSWERS = "sd-answers-demo"
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +50,19 @@ def aws(shell: Shell) -> boto3.Session:
     """boto3 on the sandbox: the endpoint comes from the environment."""
     os.environ.update({name: value for name, value in shell.env.items() if name.startswith("AWS_")})
     return boto3.Session(region_name=shell.env["AWS_REGION"])
+
+
+@pytest.fixture(scope="session")
+def client(aws: boto3.Session, sandbox: State) -> Client:
+    """A client of the sandbox's API, as its tenant `demo`."""
+    api = Cloud("sd", sandbox.aws_url).api
+    return Client(api.url, api.key, queue_url=aws.client("sqs").get_queue_url(QueueName=ANSWERS)["QueueUrl"])
+
+
+@pytest.fixture
+def task_id() -> str:
+    """An id that no other test uses."""
+    return uuid.uuid4().hex
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +14,6 @@ import pytest
 from PIL import Image
 
 from sandbox.demo import reference
-from sandbox.demo.cloud import Cloud
 from sandbox.state import State
 from sd_agent.client import Client
 from sd_agent.client.errors import RequestRefused
@@ -23,7 +21,6 @@ from sd_agent.client.errors import RequestRefused
 pytestmark = pytest.mark.sandbox
 
 MODEL = "v1-5-pruned-emaonly.safetensors"
-ANSWERS = "sd-answers-demo"
 
 
 def until(what: str, look: Callable[[], Any], seconds: float = 90) -> Any:
@@ -34,19 +31,6 @@ def until(what: str, look: Callable[[], Any], seconds: float = 90) -> Any:
             return found
         time.sleep(0.2)
     pytest.fail(f"{what}: not within {seconds:g} s")
-
-
-@pytest.fixture(scope="module")
-def client(aws: boto3.Session, sandbox: State) -> Client:
-    """A client of the sandbox's API, as its tenant `demo`."""
-    api = Cloud("sd", sandbox.aws_url).api
-    return Client(api.url, api.key, queue_url=aws.client("sqs").get_queue_url(QueueName=ANSWERS)["QueueUrl"])
-
-
-@pytest.fixture
-def task_id() -> str:
-    """An id that no other test uses."""
-    return uuid.uuid4().hex
 
 
 def picture(aws: boto3.Session, url: str) -> Image.Image:

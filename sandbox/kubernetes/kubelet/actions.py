@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -37,14 +36,12 @@ class Target:
         host: the pod's loopback address.
         spec: the container's spec, for its named ports.
         launch: how it was started.
-        port: the port of this machine that stands for one of the pod's.
         http: a session that checks no certificates, as kubelet's probes do not.
     """
 
     host: str
     spec: Json
     launch: Launch
-    port: Callable[[int], int]
     http: aiohttp.ClientSession
 
 
@@ -124,5 +121,5 @@ async def _command(command: list[str], launch: Launch, seconds: float) -> Outcom
 def _port(value: object, target: Target) -> int:
     for port in target.spec.get("ports") or []:
         if port.get("name") == value:
-            return target.port(int(port["containerPort"]))
-    return target.port(int(str(value)))
+            return int(port["containerPort"])
+    return int(str(value))

@@ -2,7 +2,8 @@
 
 An image of the embedded registry must have been pushed there, a third-party one must be in the list here; the table
 says only what runs for an image that is there. In its words, $(BIN) is the directory of the Kubernetes binaries,
-$(PORT:n) a free port that stands for the pod's port n, $(POD_IP), $(POD_NAMESPACE) and $(KUBECONFIG) are the pod's.
+$(POD_IP), $(POD_NAMESPACE) and $(KUBECONFIG) are the pod's. A program listens on its pod's address only: told so by
+an argument, or by the variable POD_IP (Karpenter and KEDA's adapter are changed to that end, see `kubernetes.patches`).
 """
 
 from __future__ import annotations
@@ -69,14 +70,12 @@ class Image:
         own: starts of a pod's `command` that mean the image's own program: the entrypoint takes their place.
         arguments: added behind the pod's (of a flag given twice the last one wins).
         environment: added to the pod's.
-        port_variables: variables with a port on which the program listens on every address: a free one is put there.
     """
 
     entrypoint: tuple[str, ...] = ()
     own: tuple[tuple[str, ...], ...] = ()
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
-    port_variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,7 @@ THIRD_PARTY = {
     "public.ecr.aws/karpenter/controller": ThirdParty(
         Image(
             entrypoint=("$(BIN)/karpenter",),
-            environment={"LEADER_ELECTION_NAMESPACE": "$(POD_NAMESPACE)"},
-            port_variables=("METRICS_PORT", "HEALTH_PROBE_PORT"),
+            environment={"LEADER_ELECTION_NAMESPACE": "$(POD_NAMESPACE)", "POD_IP": "$(POD_IP)"},
         ),
         frozenset({versions.KARPENTER}),
     ),
@@ -133,11 +131,11 @@ THIRD_PARTY = {
             own=(("/keda-adapter",),),
             arguments=(
                 "--bind-address=$(POD_IP)",
-                "--port=$(PORT:8080)",
                 # The operator's certificate names the service, and its name in the address becomes a number.
                 "--metrics-service-grpc-authority=keda-operator.$(POD_NAMESPACE).svc",
                 *(f"--{flag}=$(KUBECONFIG)" for flag in _KUBECONFIG_FLAGS),
             ),
+            environment={"POD_IP": "$(POD_IP)"},
         ),
         frozenset({versions.KEDA}),
     ),

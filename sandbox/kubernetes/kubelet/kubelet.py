@@ -97,7 +97,6 @@ class _Kubelet:
         self._services: Services = Services(
             services.items,
             slices.items,
-            self._pod_address,
             state.service_net,
             ("127.0.0.1", state.ports["apiserver"]),
         )
@@ -228,14 +227,9 @@ class _Kubelet:
         if self._nodes.owns(host) and port == KUBELET_PORT:
             return self._kubelet_address
         if self._nodes.owns(host) or self._pool.owns(host):
-            return self._pod_address((host, port))
+            return local(host), port
         # An admission webhook's own URL can name this machine; nothing else is in reach.
         return (host, port) if host.startswith("127.") else None
-
-    def _pod_address(self, address: Address) -> Address:
-        host, port = address
-        pod = next((pod for pod in self._pods.values() if pod.address == host), None)
-        return local(host), pod.port(port) if pod else port
 
     # Beginning and end.
 

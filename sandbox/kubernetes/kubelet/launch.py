@@ -14,7 +14,6 @@ from sandbox.kubernetes.kubelet.objects import Json
 
 __all__ = ["Launch", "Place", "plan"]
 
-_PORT = "PORT:"
 _INTERPRETERS = ("python", "python3")
 
 
@@ -28,7 +27,6 @@ class Place:
         base: variables under the spec's.
         mounts: where its mount paths lie.
         names: replaces in-cluster names.
-        port: a free port that stands for one of the pod's.
     """
 
     directory: Path
@@ -36,7 +34,6 @@ class Place:
     base: Mapping[str, str]
     mounts: Mounts
     names: Callable[[str], str]
-    port: Callable[[int], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +63,10 @@ def plan(container: Json, image: Image, variables: Mapping[str, str], place: Pla
         ValueError: neither the image nor the pod has a command.
     """
     env = {name: _moved(value, place) for name, value in variables.items()}
-    for name in image.port_variables:
-        if name in env:
-            env[name] = str(place.port(int(env[name])))
     special = {**variables, **place.words}
 
     def own(text: str) -> str:
-        return expand(text, lambda name: _own(name, special, place))
+        return expand(text, special.get)
 
     env.update({name: own(value) for name, value in image.environment.items() if name not in variables})
     command = [expand(word, variables.get) for word in container.get("command") or []]
@@ -92,12 +86,6 @@ def plan(container: Json, image: Image, variables: Mapping[str, str], place: Pla
         words += [own(word) for word in image.arguments]
     base = {"HOME": str(place.directory), "TMPDIR": str(_temporary(place)), **place.base}
     return Launch(argv=_interpreter(words), env={**base, **env}, directory=_directory(container, place), place=place)
-
-
-def _own(name: str, special: Mapping[str, str], place: Place) -> str | None:
-    if name.startswith(_PORT):
-        return str(place.port(int(name.removeprefix(_PORT))))
-    return special.get(name)
 
 
 def _behind_own_command(command: Sequence[str], image: Image) -> list[str] | None:

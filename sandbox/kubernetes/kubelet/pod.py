@@ -99,7 +99,7 @@ class Pod:
 
     def target(self, container: Json, launch: Launch) -> Target:
         """The container as probes and hooks reach it."""
-        return Target(local(self.address), container, launch, self.port, self._cluster.http)
+        return Target(local(self.address), container, launch, self._cluster.http)
 
     def log_file(self, container: Json, run: int) -> Path:
         """Where the output of a run goes."""
@@ -135,10 +135,6 @@ class Pod:
     def renewable(self) -> bool:
         """Whether it holds tokens, which end."""
         return not self._over and self._preparation.volumes.renewable
-
-    def port(self, number: int) -> int:
-        """The port of its address that stands for one of its ports."""
-        return self._preparation.ports.get(number, number)
 
     def logs(self, container: str) -> Path:
         """Directory of a container's logs, one file per run."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import sys
 from pathlib import Path
 
@@ -44,13 +43,11 @@ class Preparation:
 
     Attributes:
         directory: the pod's.
-        ports: free ports that stand for ports of the pod.
         volumes: the pod's.
     """
 
     def __init__(self, cluster: Cluster, node: Node, facts: Facts, tell: Tell) -> None:
         self.directory: Path = cluster.state.kubelet / "pods" / facts.uid
-        self.ports: dict[int, int] = {}
         self._cluster = cluster
         self._facts = facts
         self._sources = Sources(facts, self._config_map, self._secret)
@@ -131,14 +128,7 @@ class Preparation:
         }
         if account := mounts.get(_ACCOUNT_DIR):
             words["KUBECONFIG"] = base["KUBECONFIG"] = str(self._kubeconfig(account))
-        return Place(
-            directory=directory,
-            words=words,
-            base=base,
-            mounts=mounts,
-            names=self._cluster.rewrite,
-            port=self._free_port,
-        )
+        return Place(directory=directory, words=words, base=base, mounts=mounts, names=self._cluster.rewrite)
 
     def _kubeconfig(self, account: Path) -> Path:
         """The service account as a kubeconfig: a program looks for its token at a path that cannot be moved."""
@@ -156,13 +146,6 @@ class Preparation:
         path = self.directory / "kubeconfig"
         path.write_text(json.dumps(config))
         return path
-
-    def _free_port(self, port: int) -> int:
-        if port not in self.ports:
-            with socket.socket() as probe:
-                probe.bind((local(self._facts.address), 0))
-                self.ports[port] = probe.getsockname()[1]
-        return self.ports[port]
 
     def _config_map(self, name: str) -> Json | None:
         return self._cluster.config_maps.items.get((self._facts.namespace, name))

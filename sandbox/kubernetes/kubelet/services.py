@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from sandbox.kubernetes.kubelet.addresses import local
 from sandbox.kubernetes.kubelet.names import served_port
@@ -52,7 +52,6 @@ class Services:
     Args:
         services: what the API server holds of them, by namespace and name.
         slices: its EndpointSlices.
-        pod_address: where the processes of an endpoint listen.
         net: second octet of the services' addresses.
         api_server: where `kubernetes.default` leads.
     """
@@ -61,13 +60,11 @@ class Services:
         self,
         services: Mapping[Key, Json],
         slices: Mapping[Key, Json],
-        pod_address: Callable[[Address], Address],
         net: int,
         api_server: Address,
     ) -> None:
         self._services = services
         self._slices = slices
-        self._pod_address = pod_address
         self._prefix = f"10.{net}."
         self._api_server = api_server
         self._listeners: dict[Address, asyncio.Server] = {}
@@ -103,7 +100,10 @@ class Services:
             namespace = service["metadata"]["namespace"]
             slices = (one for (where, _ignored), one in self._slices.items() if where == namespace)
             found = endpoints(service, port, slices)
-            return self._pod_address(found[next(self._turn) % len(found)]) if found else None
+            if not found:
+                return None
+            address, number = found[next(self._turn) % len(found)]
+            return local(address), number
         return None
 
     async def _listen(self) -> None:

@@ -179,9 +179,10 @@ async def test_service_listens_and_leads_to_its_endpoints(echo: tuple[str, int])
     # A net of its own: nothing else on this machine has these addresses.
     spec = {"clusterIP": "10.251.0.9", "ports": [{"port": 81, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]}
     held: dict[tuple[str, str], Any] = {("ns", "web"): obj("web", 1, spec=spec)}
-    one = {"addresses": ["10.250.0.1"], "conditions": {"ready": True}}
+    host, port = echo
+    one = {"addresses": ["10." + host.split(".", 1)[1]], "conditions": {"ready": True}}
     slices: dict[tuple[str, str], Any] = {}
-    services = Services(held, slices, lambda address: echo, 251, ("127.0.0.1", 1))
+    services = Services(held, slices, 251, ("127.0.0.1", 1))
     task = asyncio.create_task(services.run())
 
     async def ask() -> bytes:
@@ -205,7 +206,7 @@ async def test_service_listens_and_leads_to_its_endpoints(echo: tuple[str, int])
     assert await ask() in (b"", b"refused")
     labels = {"kubernetes.io/service-name": "web"}
     metadata = {"namespace": "ns", "name": "web-1", "labels": labels}
-    slices["ns", "web-1"] = {"metadata": metadata, "ports": [{"name": "", "port": 8000}], "endpoints": [one]}
+    slices["ns", "web-1"] = {"metadata": metadata, "ports": [{"name": "", "port": port}], "endpoints": [one]}
     assert await ask() == b"HELLO"
     assert services.is_service("10.251.0.9")
     assert services.backend("10.251.0.9", 81) == echo

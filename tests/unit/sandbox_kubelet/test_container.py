@@ -44,19 +44,12 @@ class Pod:
     async def prepare(self, container: dict[str, Any]) -> tuple[Launch, str]:
         if self.blocked:
             raise self.blocked.pop(0)
-        place = Place(
-            directory=self.directory,
-            words={},
-            base={},
-            mounts=Mounts({}),
-            names=lambda text: text,
-            port=lambda port: port,
-        )
+        place = Place(directory=self.directory, words={}, base={}, mounts=Mounts({}), names=lambda text: text)
         launch = Launch(argv=container["command"], env=dict(os.environ), directory=self.directory, place=place)
         return launch, "image@sha256:1"
 
     def target(self, container: dict[str, Any], launch: Launch) -> Target:
-        return Target("127.0.0.1", container, launch, lambda port: port, self.http)
+        return Target("127.0.0.1", container, launch, self.http)
 
     def log_file(self, container: dict[str, Any], run: int) -> Path:
         return self.directory / "logs" / container["name"] / f"{run}.log"

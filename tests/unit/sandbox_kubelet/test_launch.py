@@ -19,9 +19,8 @@ HOME = Path("/pods/u1/main")
 PROGRAM = Image(
     entrypoint=("$(BIN)/program", "--ip=$(POD_IP)"),
     own=(("/program",),),
-    arguments=("--port=$(PORT:80)",),
+    arguments=("--last",),
     environment={"NS": "$(POD_NAMESPACE)", "SEEN": "$(METRICS_PORT)"},
-    port_variables=("METRICS_PORT",),
 )
 
 
@@ -34,7 +33,6 @@ def launched(
         base={"PATH": "/bin", "AWS_REGION": "us-east-1"},
         mounts=Mounts({path: Path(place) for path, place in (mounts or {}).items()}),
         names=lambda text: text.replace("svc.ns.svc", "127.65.0.1"),
-        port=lambda port: port + 40000,
     )
     return plan({"name": "main", **container}, image, variables, place)
 
@@ -42,11 +40,11 @@ def launched(
 @pytest.mark.parametrize(
     ("container", "argv"),
     [
-        ({}, ["/bin-dir/program", "--ip=127.64.0.1", "--port=40080"]),
-        ({"args": ["a", "$(X)"]}, ["/bin-dir/program", "--ip=127.64.0.1", "a", "x", "--port=40080"]),
+        ({}, ["/bin-dir/program", "--ip=127.64.0.1", "--last"]),
+        ({"args": ["a", "$(X)"]}, ["/bin-dir/program", "--ip=127.64.0.1", "a", "x", "--last"]),
         (
             {"command": ["/program", "b"], "args": ["a"]},
-            ["/bin-dir/program", "--ip=127.64.0.1", "b", "a", "--port=40080"],
+            ["/bin-dir/program", "--ip=127.64.0.1", "b", "a", "--last"],
         ),
         ({"command": ["sh", "-c", "echo $(X) $$(X)"]}, ["sh", "-c", "echo x $(X)"]),
         ({"command": ["python3", "-V"]}, [sys.executable, "-V"]),
@@ -63,7 +61,7 @@ def test_environment_is_base_then_spec_then_table() -> None:
         "TMPDIR": str(HOME / "tmp"),
         "PATH": "/bin",
         "AWS_REGION": "eu-west-1",
-        "METRICS_PORT": "48080",
+        "METRICS_PORT": "8080",
         "URL": "http://127.65.0.1/",
         "NS": "ns",
         "SEEN": "8080",
@@ -117,10 +115,22 @@ def test_webuis_own_start_script_is_the_simulator() -> None:
 
 def test_adapter_of_keda() -> None:
     image = THIRD_PARTY["ghcr.io/kedacore/keda-metrics-apiserver"].image
-    argv = launched({"command": ["/keda-adapter"], "args": ["--secure-port=6443"]}, image).argv
-    assert argv[:2] == ["/bin-dir/keda-adapter", "--secure-port=6443"]
-    assert {"--bind-address=127.64.0.1", "--port=48080", "--kubeconfig=/k"} <= set(argv)
-    assert "--metrics-service-grpc-authority=keda-operator.ns.svc" in argv
+    found = launched({"command": ["/keda-adapter"], "args": ["--secure-port=6443"]}, image)
+    assert found.argv[:2] == ["/bin-dir/keda-adapter", "--secure-port=6443"]
+    assert {"--bind-address=127.64.0.1", "--kubeconfig=/k"} <= set(found.argv)
+    assert "--metrics-service-grpc-authority=keda-operator.ns.svc" in found.argv
+    assert found.env["POD_IP"] == "127.64.0.1"
+
+
+def test_karpenter_listens_on_the_pods_address() -> None:
+    image = THIRD_PARTY["public.ecr.aws/karpenter/controller"].image
+    found = launched({}, image, METRICS_PORT="8080", HEALTH_PROBE_PORT="8081")
+    assert found.argv == ["/bin-dir/karpenter"]
+    assert {name: found.env[name] for name in ("POD_IP", "METRICS_PORT", "HEALTH_PROBE_PORT")} == {
+        "POD_IP": "127.64.0.1",
+        "METRICS_PORT": "8080",
+        "HEALTH_PROBE_PORT": "8081",
+    }
 
 
 SPEC: dict[str, Any] = {

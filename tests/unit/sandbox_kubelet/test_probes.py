@@ -66,17 +66,10 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 def target(http: aiohttp.ClientSession, directory: Path, *, port: int = 0) -> Target:
-    place = Place(
-        directory=directory,
-        words={},
-        base={},
-        mounts=Mounts({"/here": directory}),
-        names=lambda text: text,
-        port=lambda number: number,
-    )
+    mounts = Mounts({"/here": directory})
+    place = Place(directory=directory, words={}, base={}, mounts=mounts, names=lambda text: text)
     launch = Launch(argv=[], env=dict(os.environ), directory=directory, place=place)
-    ports = [{"name": "http", "containerPort": 80}]
-    return Target("127.0.0.1", {"ports": ports}, launch, lambda number: port if number == 80 else number, http)
+    return Target("127.0.0.1", {"ports": [{"name": "http", "containerPort": port}]}, launch, http)
 
 
 @pytest.fixture
@@ -104,9 +97,9 @@ KEY = {"httpHeaders": [{"name": "X-Key", "value": "k"}]}
     ("action", "outcome"),
     [
         ({"httpGet": {"port": "http", "path": "/a", **KEY}}, Outcome(True)),
-        ({"httpGet": {"port": 80, "path": "a", **KEY}}, Outcome(True)),
-        ({"httpGet": {"port": 80}}, Outcome(False, "HTTP probe failed with statuscode: 503")),
-        ({"httpGet": {"port": 80, "path": "/moved"}}, Outcome(True)),
+        ({"httpGet": {"port": "http", "path": "a", **KEY}}, Outcome(True)),
+        ({"httpGet": {"port": "http"}}, Outcome(False, "HTTP probe failed with statuscode: 503")),
+        ({"httpGet": {"port": "http", "path": "/moved"}}, Outcome(True)),
         ({"tcpSocket": {"port": "http"}}, Outcome(True)),
         ({"exec": {"command": ["test", "-d", "/here"]}}, Outcome(True)),
         ({"exec": {"command": ["sh", "-c", "echo why; exit 3"]}}, Outcome(False, "why\n")),
@@ -124,7 +117,7 @@ async def test_actions(
 @pytest.mark.parametrize(
     ("action", "text"),
     [
-        ({"httpGet": {"port": 80, "path": "/slow"}}, "context deadline exceeded"),
+        ({"httpGet": {"port": "http", "path": "/slow"}}, "context deadline exceeded"),
         ({"exec": {"command": ["sleep", "10"]}}, "timed out after 0.05s"),
     ],
 )
@@ -138,8 +131,8 @@ async def test_timeouts(
 
 async def test_refused_connections(http: aiohttp.ClientSession, tmp_path: Path, unused_tcp_port: int) -> None:
     aim = target(http, tmp_path, port=unused_tcp_port)
-    tcp = await actions.run({"tcpSocket": {"port": 80}}, aim, 1)
-    get = await actions.run({"httpGet": {"port": 80}}, aim, 1)
+    tcp = await actions.run({"tcpSocket": {"port": str(unused_tcp_port)}}, aim, 1)
+    get = await actions.run({"httpGet": {"port": unused_tcp_port}}, aim, 1)
     missing = await actions.run({"exec": {"command": ["/no/such"]}}, aim, 1)
     assert not (tcp.good or get.good or missing.good)
     assert f"dial tcp 127.0.0.1:{unused_tcp_port}: connect: " in tcp.output

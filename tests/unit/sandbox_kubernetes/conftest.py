@@ -13,6 +13,7 @@ import pytest
 from sandbox.kubernetes import charts
 from sandbox.kubernetes.binary_cache import Cache
 from sandbox.kubernetes.build import ensure
+from sandbox.kubernetes.patches import Patch
 from sandbox.kubernetes.versions import BINARIES, Binary
 from sandbox.state import State
 
@@ -23,7 +24,11 @@ _REAL = Cache.current()
 _GO = """#!/bin/sh
 case "$1" in
 version) echo "go version ${FAKE_GO_VERSION:-go1.27.3} linux/amd64"; exit ;;
-mod) echo "$FAKE_GO_MODULE"; exit ;;
+mod)
+  for module; do :; done
+  echo "$module" >> "$FAKE_GO_DIRECTORY/downloads"
+  [ -z "$FAKE_GO_OFFLINE" ] || { echo '{"Error": "dial tcp: no such host"}'; exit 1; }
+  echo "{\\"Dir\\": \\"$FAKE_GO_DIRECTORY/modules/$module\\"}"; exit ;;
 esac
 for argument; do
   case "$argument" in -o=*) output="${argument#-o=}" ;; esac
@@ -56,13 +61,29 @@ class FakeGo:
         file.unlink(missing_ok=True)
         return lines
 
-    def program(self, file: Path, binary: Binary, version: str | None = None) -> Path:
-        """Write a script that passes for a compiled program."""
+    def program(self, file: Path, binary: Binary, version: str | None = None, *, as_published: bool = False) -> Path:
+        """Write a script that passes for a compiled program, patched as the sandbox has it or not."""
         version = version or binary.version
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"#!/bin/sh\n# mod\t{binary.module}\tv{version}\th1:x=\necho {binary.name} v{version}\n")
+        patch = None if as_published else binary.patch
+        modules = {f"mod\t{binary.module}\tv{version}": "\th1:x="}
+        if patch:
+            kind = "mod" if patch.module == binary.module else "dep"
+            modules[f"{kind}\t{patch.module}\t{patch.version}"] = f"\n=>\t./{patch.directory}\t(devel)\t"
+        lines = "\n".join(module + end for module, end in modules.items())
+        file.write_text(f"#!/bin/sh\necho {binary.name} v{version}\nexit\n{lines}\n")
         file.chmod(0o755)
         return file
+
+    def module(self, patch: Patch, times: int | None = None) -> Path:
+        """Write a read-only module, as Go's module cache has it, with the text that is to be replaced."""
+        module = self.directory / "modules" / f"{patch.module}@{patch.version}"
+        file = module / patch.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        file.write_text("package x\n" + f"\t{patch.old}\n" * (patch.times if times is None else times))
+        file.chmod(0o444)
+        return module
 
 
 @pytest.fixture
@@ -85,6 +106,8 @@ def go(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeGo:
     monkeypatch.setenv("FAKE_GO_DIRECTORY", str(fake.directory))
     for binary in BINARIES:
         fake.program(fake.directory / "programs" / binary.name, binary)
+        if binary.patch:
+            fake.module(binary.patch)
     python = tmp_path / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     compiler = python.parent / "go"

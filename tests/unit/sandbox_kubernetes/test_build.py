@@ -32,6 +32,7 @@ def test_everything_is_compiled_once(go: Any, lines: list[str]) -> None:
     directory = ensure(lines.append)
     assert sorted(file.name for file in directory.iterdir()) == sorted(NAMES)
     assert go.calls() == PACKAGES
+    assert not list((directory.parent / "work").iterdir())
     assert lines[0].startswith("Kubernetes programs: compiling 8 of 8 with Go 1.27.3, 1 at a time; with empty caches")
     assert [line for line in lines if "] helm 3.20.2: " in line] == [
         "  [5/8] helm 3.20.2: compiling (about 48 s on 2 cores with empty caches)",
@@ -100,6 +101,12 @@ def test_a_program_of_another_version_is_not_kept(go: Any, lines: list[str]) -> 
     assert "helm" in [binary.name for binary in Cache.current().missing()]
 
 
+def test_a_program_without_the_sandboxs_change_is_not_kept(go: Any, lines: list[str]) -> None:
+    go.program(go.directory / "programs" / "karpenter", KARPENTER, as_published=True)
+    with pytest.raises(BuildError, match=r"is not version 1\.14\.3 with the change of the sandbox \(log: "):
+        ensure(lines.append)
+
+
 def test_half_a_program_is_compiled_again(go: Any, lines: list[str]) -> None:
     directory = ensure(lines.append)
     go.calls()
@@ -126,12 +133,13 @@ def test_a_program_of_the_machine_is_used_if_its_version_is_right(
     etcd = go.program(assets / "etcd", BINARIES[0])
     go.program(assets / "kube-apiserver", BINARIES[1], "1.35.0")
     helm = go.program(go.path / "helm", HELM)
-    karpenter = go.program(go.path / "karpenter", KARPENTER)
+    go.program(go.path / "karpenter", KARPENTER, as_published=True)
+    adapter = go.program(go.path / "keda-adapter", BINARIES[7])
     go.program(go.path / "keda-operator", BINARIES[6], "2.20.0")
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets))
     directory = ensure(lines.append)
     linked = {file.name: file.readlink() for file in directory.iterdir() if file.is_symlink()}
-    assert linked == {"etcd": etcd, "helm": helm, "karpenter": karpenter}
+    assert linked == {"etcd": etcd, "helm": helm, "keda-adapter": adapter}
     assert f"  helm 3.20.2: taken from {helm}" in lines
     assert len(go.calls()) == 5
 

@@ -25,6 +25,13 @@ def test_a_package_is_a_tool_of_its_go_mod(binary: Binary) -> None:
 
 
 @BY_NAME
+def test_a_patch_is_for_a_module_that_go_sum_knows(binary: Binary) -> None:
+    if binary.patch:
+        known = (binary.directory / "go.sum").read_text()
+        assert f"\n{binary.patch.module} {binary.patch.version} h1:" in "\n" + known
+
+
+@BY_NAME
 def test_a_stamp_names_the_version(binary: Binary) -> None:
     assert not binary.stamp or binary.version in binary.stamp
 
