@@ -25,6 +25,8 @@ spec:
         {{- include "runtime.selector" . | nindent 8 }}
       annotations:
         kubectl.kubernetes.io/default-container: agent
+        # The agent's role is not for the WebUI, which runs whatever its extensions and model files bring along.
+        eks.amazonaws.com/skip-containers: webui
     spec:
       serviceAccountName: {{ .Release.Name }}
       automountServiceAccountToken: false
