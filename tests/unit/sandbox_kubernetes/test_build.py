@@ -88,7 +88,7 @@ def test_ctrl_c_ends_the_compiler_and_the_next_start_goes_on(
 def test_a_download_that_failed_is_tried_again(go: Any, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_GO_FAILS", HELM.package)
     monkeypatch.setenv("FAKE_GO_FAILS_ONCE", "yes")
-    monkeypatch.setenv("FAKE_GO_SAYS", 'Get "https://proxy.golang.org/x.zip": read tcp: connection reset by peer')
+    monkeypatch.setenv("FAKE_GO_SAYS", 'Get "https://modules.example/x.zip": read tcp: connection reset by peer')
     ensure(lines.append)
     assert go.calls().count(HELM.package) == 2
     assert "  [5/8] helm 3.20.2: a download failed, trying again" in lines

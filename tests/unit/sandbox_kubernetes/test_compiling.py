@@ -40,11 +40,11 @@ def test_side_by_side_the_longest_lane_starts_first_and_no_folder_is_in_two() ->
         ("k8s.io/api/core/v1: compile: signal: killed", "lack of memory"),
         ("verifying a@v1: checksum mismatch\nSECURITY ERROR", "differs from the one pinned in go.sum"),
         (
-            'go: a@v1: Get "https://proxy.golang.org/a": dial tcp: lookup proxy.golang.org: no such host',
+            'go: a@v1: Get "https://modules.example/a": dial tcp: lookup modules.example: no such host',
             "cannot be reached",
         ),
         ("go: a@v1: module lookup disabled by GOPROXY=off", "cannot be reached"),
-        ("a@v1: reading https://proxy.golang.org/a/@v/v1.mod: 503 Service Unavailable", "cannot be reached"),
+        ("a@v1: reading https://modules.example/a/@v/v1.mod: 503 Service Unavailable", "cannot be reached"),
         ("a.go:1:1: syntax error: unexpected EOF", "does not compile"),
     ],
 )
