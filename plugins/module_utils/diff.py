@@ -15,7 +15,7 @@ from typing import Any
 class Change:
     """One step from what is to what shall be.
 
-    action: create, update or delete.
+    action: create, update or delete; what can be an update of two kinds has words of its own (widen, narrow).
     kind, name: what it is about, in the operator's words ("queue", "sd-anime").
     before, after: JSON-like values, None for absent. An update holds only the properties that differ.
     data: what apply needs besides (ids, keyword arguments); never shown.
@@ -56,9 +56,18 @@ def compare(kind: str, name: str, current: Mapping[str, Any] | None, wanted: Map
 
 
 def before_after(changes: Iterable[Change]) -> dict[str, dict[str, Any]]:
-    """Ansible's diff: only what changes, by name."""
-    listed = list(changes)
-    return {
-        "before": {change.key: change.before for change in listed if change.before is not None},
-        "after": {change.key: change.after for change in listed if change.after is not None},
-    }
+    """Ansible's diff: only what changes, by name; of what changes in several steps the first before, the last after."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for change in changes:
+        if change.before is not None:
+            before[change.key] = _merged(change.before, before.get(change.key))
+        if change.after is not None:
+            after[change.key] = _merged(after.get(change.key), change.after)
+    return {"before": before, "after": after}
+
+
+def _merged(one: Any, over: Any) -> Any:
+    if isinstance(one, Mapping) and isinstance(over, Mapping):
+        return {**one, **over}
+    return one if over is None else over

@@ -2,7 +2,11 @@
 # Apache-2.0 (see LICENSE) or, at your choice, GNU General Public License v3.0+ (https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: Apache-2.0 OR GPL-3.0-or-later
 
-"""The plan of the module queue_routing: pure, from runtimes and what there is to the changes in their order."""
+"""The plan of the module queue_routing: pure, from runtimes and what there is to the changes in their order.
+
+The order loses nothing: filter_settle says why for those who publish by model or tier. Intake names the runtime in
+every message: it hears of a new runtime only when that is fed, and one that goes is fed until no intake names it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.stable_diffusion.eks.plugins.module_utils import (
+    filter_settle,
     queues,
     route_table,
     routing_rules,
@@ -28,7 +33,11 @@ OWNER_TAG = "stable_diffusion.eks/routing"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What holds for all queues. visibility and retention in seconds; prune and force concern deletions."""
+    """What holds for all queues. visibility and retention in seconds; prune and force concern deletions.
+
+    filter_settle: seconds within which SNS applies a filter. route_settle: those until no intake goes by an older
+    route table.
+    """
 
     name: str
     topic_arn: str
@@ -41,6 +50,8 @@ class Settings:
     purge_tags: bool = True
     prune: bool = False
     force: bool = False
+    filter_settle: int = 900
+    route_settle: int = 60
 
     def queue(self, runtime: str) -> str:
         """The name of a runtime's queue."""
@@ -57,16 +68,33 @@ class Current:
 
     queues: Mapping[str, Queue]
     subscriptions: Sequence[Subscription]
-    routes: Mapping[str, Any] | None = None
+    published: route_table.Published | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """Changes that may be made at the same time.
+
+    name: cover (queues, subscriptions, filters that take more), switch (filters that take less, the route table) or
+    remove. due: from when on they lose no message, seconds since the epoch; None for at once.
+    """
+
+    name: str
+    changes: list[Change]
+    due: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """make comes before remove, so that a message always finds a queue; kept: queues that still hold messages."""
+    """All phases that have something to do, in their order; kept: queues that stay because they hold messages."""
 
-    make: list[Change]
-    remove: list[Change]
+    phases: list[Phase]
     kept: list[str]
+
+    def at(self, now: float) -> tuple[list[Phase], list[Phase]]:
+        """The phases that may be made now, and those to come."""
+        soon = [phase for phase in self.phases if phase.due is None or phase.due <= now]
+        return soon, self.phases[len(soon) :]
 
 
 def wanted_queues(settings: Settings, runtimes: Sequence[Runtime]) -> dict[str, dict[str, Any]]:
@@ -107,27 +135,81 @@ def wanted_subscriptions(settings: Settings, runtimes: Sequence[Runtime]) -> dic
     return {name: subscriptions.wanted("sqs", settings.arn(name), policy) for name, policy in names.items()}
 
 
-def plan(settings: Settings, runtimes: Sequence[Runtime] | None, current: Current) -> Plan:
-    """Every change, in the order in which to make them; None as runtimes takes everything away."""
-    present = runtimes is not None
-    to_be = wanted_queues(settings, runtimes) if present else {}
-    to_feed = wanted_subscriptions(settings, runtimes) if present else {}
-    routes = routing_rules.route_table(runtimes) if present else None
+def plan(settings: Settings, runtimes: Sequence[Runtime] | None, current: Current, now: float) -> Plan:
+    """Every change, in the order in which to make them; None as runtimes takes everything away, at once.
+
+    now: seconds since the epoch. Run again after any part of it, it gives the rest.
+    """
+    if runtimes is None:
+        return _teardown(settings, current)
+    to_be, to_feed = wanted_queues(settings, runtimes), wanted_subscriptions(settings, runtimes)
     queues.check_owner(current.queues, to_be, OWNER_TAG, settings.name)
+    surplus = _surplus_subscriptions(settings, to_feed, current)
+    feeds, narrow = filter_settle.steps(subscriptions.plan(current.subscriptions, to_feed))
+    filter_settle.check_count(len(current.subscriptions), feeds)
+    routes = _routes(settings, current, routing_rules.route_table(runtimes))
+    unfeed = subscriptions.plan_delete(surplus)
+    deletions, kept = _deletions(settings, current, to_be, settings.prune)
 
+    switch_at = remove_at = None
+    if narrow or unfeed:
+        switch_at = filter_settle.settled_at(feeds, mark(settings, current), now, settings.filter_settle)
+    if unfeed:
+        remove_at = _forgotten(settings, current, routes, switch_at, now)
+    phases = [
+        Phase(name="cover", changes=_queues(settings, current, to_be) + feeds),
+        Phase(name="switch", changes=narrow + routes, due=switch_at),
+        Phase(name="remove", changes=unfeed + deletions, due=remove_at),
+    ]
+    return Plan(phases=[phase for phase in phases if phase.changes], kept=kept)
+
+
+def _teardown(settings: Settings, current: Current) -> Plan:
+    unfeed = subscriptions.plan_delete(_surplus_subscriptions(settings, {}, current))
+    deletions, kept = _deletions(settings, current, {}, True)
+    changes = _routes(settings, current, None) + unfeed + deletions
+    return Plan(phases=[Phase(name="remove", changes=changes)] if changes else [], kept=kept)
+
+
+def _queues(settings: Settings, current: Current, to_be: Mapping[str, Mapping[str, Any]]) -> list[Change]:
     # Without the operator's tags none of the present ones is purged.
+    purge = settings.purge_tags and settings.tags is not None
     tags = {**(settings.tags or {}), OWNER_TAG: settings.name}
-    make = queues.plan(current.queues, to_be, tags, settings.purge_tags and settings.tags is not None)
-    make += subscriptions.plan(current.subscriptions, to_feed)
-    if settings.table:
-        make += route_table.plan(settings.table, current.routes, routes)
+    last = settings.queue(UNROUTED)
+    value = mark(settings, current)
+    marked = {**tags, filter_settle.MARK: value} if value else tags
+    changes = queues.plan(current.queues, {name: to_be[name] for name in to_be if name != last}, tags, purge)
+    return changes + queues.plan(current.queues, {last: to_be[last]}, marked, purge)
 
-    remove = subscriptions.plan_delete(_surplus_subscriptions(settings, to_feed, current))
-    surplus = [name for name in _own(settings, current) if name not in to_be]
-    deletions, kept = queues.plan_delete(
-        current.queues, surplus if settings.prune or not present else [], settings.force
-    )
-    return Plan(make=make, remove=remove + deletions, kept=kept)
+
+def mark(settings: Settings, current: Current) -> str | None:
+    """What an earlier run has left about the filters that it widened (filter_settle.MARK)."""
+    last = current.queues.get(settings.queue(UNROUTED))
+    return last.tags.get(filter_settle.MARK) if last else None
+
+
+def _routes(settings: Settings, current: Current, wanted: Mapping[str, Any] | None) -> list[Change]:
+    if not settings.table:
+        return []
+    return route_table.plan(settings.table, current.published and current.published.routes, wanted)
+
+
+def _forgotten(
+    settings: Settings, current: Current, routes: Sequence[Change], switch_at: float | None, now: float
+) -> float | None:
+    """When no intake names a runtime any more that the route table does not list."""
+    if not settings.table:
+        return switch_at
+    written_at = (switch_at or now) if routes else (current.published.at if current.published else 0)
+    due = max(switch_at or 0, written_at + settings.route_settle)
+    return due if due > now else None
+
+
+def _deletions(
+    settings: Settings, current: Current, to_be: Mapping[str, Any], wished: bool
+) -> tuple[list[Change], list[str]]:
+    surplus = [name for name in _own(settings, current) if name not in to_be] if wished else []
+    return queues.plan_delete(current.queues, surplus, settings.force)
 
 
 def _own(settings: Settings, current: Current) -> list[str]:

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.aws import canonical, doing, found
@@ -18,12 +20,22 @@ KIND = "route table"
 NO_TABLE = ("ResourceNotFoundException",)
 
 
-def read(dynamodb: Any, table: str) -> dict[str, Any] | None:
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The route table as it is. at: when it was written, seconds since the epoch; 0 where that is not known."""
+
+    routes: Mapping[str, Any]
+    at: float = 0.0
+
+
+def read(dynamodb: Any, table: str) -> Published | None:
     """The route table in that task table; None if there is no item or no table (yet)."""
     with doing(f"read the route table in {table}"):
         answer = found(dynamodb.get_item, *NO_TABLE, TableName=table, Key=KEY, ConsistentRead=True)
     item = (answer or {}).get("Item")
-    return json.loads(item["routes"]["S"]) if item else None
+    if item is None:
+        return None
+    return Published(routes=json.loads(item["routes"]["S"]), at=float(item.get("written_at", {}).get("N", 0)))
 
 
 def plan(table: str, current: Mapping[str, Any] | None, wanted: Mapping[str, Any] | None) -> list[Change]:
@@ -40,5 +52,6 @@ def apply(dynamodb: Any, changes: list[Change]) -> None:
             if change.action == "delete":
                 found(dynamodb.delete_item, *NO_TABLE, TableName=change.name, Key=KEY)
             else:
-                item = {**KEY, "routes": {"S": canonical(change.after)}}
+                written_at = {"N": str(int(time.time()))}
+                item = {**KEY, "routes": {"S": canonical(change.after)}, "written_at": written_at}
                 dynamodb.put_item(TableName=change.name, Item=item)

@@ -26,6 +26,10 @@ NOT_FOUND = ("NotFound", "NotFoundException")
 # What SNS lists instead of an ARN until an HTTP(S) endpoint has confirmed.
 PENDING = ("PendingConfirmation", "pending confirmation")
 
+KIND = "subscription"
+# A caller may call an update of the filter that takes more, or less, than before by a word of its own.
+CREATE, UPDATES, NARROW, DELETE = ("create",), ("update", "widen"), ("narrow",), ("delete",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
@@ -96,7 +100,7 @@ def plan(current: Iterable[Subscription], names: Mapping[str, Mapping[str, Any]]
         subscription = existing.get((properties["protocol"], properties["endpoint"]))
         if subscription and subscription.pending:
             continue
-        found_one = compare("subscription", name, subscription.properties if subscription else None, properties)
+        found_one = compare(KIND, name, subscription.properties if subscription else None, properties)
         changes += [_with(change, subscription) for change in found_one]
     return sorted(changes, key=lambda change: change.action != "create")
 
@@ -104,7 +108,7 @@ def plan(current: Iterable[Subscription], names: Mapping[str, Mapping[str, Any]]
 def plan_delete(subscriptions: Mapping[str, Subscription]) -> list[Change]:
     """Deletions of these subscriptions; unconfirmed ones SNS forgets by itself and refuses to delete."""
     return [
-        _with(Change("delete", "subscription", name, dict(subscription.properties or {})), subscription)
+        _with(Change("delete", KIND, name, dict(subscription.properties or {})), subscription)
         for name, subscription in subscriptions.items()
         if not subscription.pending
     ]
@@ -117,19 +121,20 @@ def _with(change: Change, subscription: Subscription | None) -> Change:
 
 def apply(sns: Any, topic: str, changes: Sequence[Change]) -> None:
     """Make the creations, then the updates: a message may for a moment match two filters, but never none."""
-    for action, call in (("create", _create), ("update", _update)):
-        _each(call, sns, topic, changes, action)
+    _each(_create, sns, topic, changes, CREATE)
+    for actions in (UPDATES, NARROW):
+        _each(_update, sns, topic, changes, actions)
 
 
 def apply_deletions(sns: Any, topic: str, changes: Sequence[Change]) -> None:
     """Make the deletions; before those of the queues, so that SNS never sends to a queue that is gone."""
-    _each(_delete, sns, topic, changes, "delete")
+    _each(_delete, sns, topic, changes, DELETE)
 
 
 def _each(
-    call: Callable[[Any, str, Change], None], sns: Any, topic: str, changes: Sequence[Change], action: str
+    call: Callable[[Any, str, Change], None], sns: Any, topic: str, changes: Sequence[Change], actions: Sequence[str]
 ) -> None:
-    ours = [change for change in changes if (change.kind, change.action) == ("subscription", action)]
+    ours = [change for change in changes if change.kind == KIND and change.action in actions]
     together([functools.partial(call, sns, topic, change) for change in ours])
 
 

@@ -19,7 +19,10 @@ description:
     C(tier), that before C(sd_model_checkpoint), that before the dynamic runtime. SNS itself delivers a message
     without any attribute to no subscription that has a filter.
   - The subscription of a runtime that is no longer listed is always removed, its queues only with O(prune).
-  - New queues and subscriptions come first, changed filters next, then the route table, and deletions last.
+  - No change loses a message. New queues and subscriptions come first, with filters that take what they took and what
+    they shall take. After O(filter_settle) the filters take less, and the route table follows. After O(route_settle)
+    the subscriptions of runtimes that are no longer listed go, and their queues. In between a message can reach two
+    queues, C(<name>-unrouted) among them; by the task table only one of its copies is worked on.
   - Needs the actions C(sqs:ListQueues), C(sqs:GetQueueAttributes), C(sqs:ListQueueTags), C(sqs:CreateQueue),
     C(sqs:SetQueueAttributes), C(sqs:TagQueue), C(sqs:UntagQueue), C(sqs:DeleteQueue),
     C(sns:ListSubscriptionsByTopic), C(sns:GetSubscriptionAttributes), C(sns:Subscribe),
@@ -89,6 +92,26 @@ options:
     description: Whether to delete queues that still hold messages; otherwise they stay and are returned as RV(kept).
     type: bool
     default: false
+  filter_settle:
+    description:
+      - Seconds that SNS may take to apply new and changed filters; AWS says up to 15 minutes.
+      - For so long old and new filters overlap. Nothing waits where no filter comes to take less than before, as when
+        everything is new.
+    type: int
+    default: 900
+  route_settle:
+    description:
+      - Seconds for which an intake may still go by the route table that it read before, which for C(sd_agent.intake)
+        is 30, and one request. For so long a runtime that is no longer listed gets messages after the route table was
+        written.
+    type: int
+    default: 60
+  wait:
+    description:
+      - Whether to wait for these times and finish. Otherwise the rest is returned as RV(pending) and the next run
+        finishes it once the time is over, which it knows from a tag of the queue C(<name>-unrouted).
+    type: bool
+    default: true
 extends_documentation_fragment:
   - amazon.aws.common.modules
   - amazon.aws.region.modules
@@ -135,6 +158,36 @@ changes:
   type: list
   elements: str
   sample: [create queue sd-other-dlq, create queue sd-other, create subscription sd-other, update route table sd-tasks]
+phases:
+  description: The order that the run found necessary - what may be done together, and after how many seconds.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: V(cover) adds coverage, V(switch) ends the overlap, V(remove) takes away what nothing names any more.
+      type: str
+    after:
+      description: Seconds from the beginning of the run.
+      type: int
+    changes:
+      description: One line each.
+      type: list
+      elements: str
+  sample:
+    - {name: cover, after: 0, changes: [create queue sd-b-dlq, create queue sd-b, create subscription sd-b]}
+    - {name: switch, after: 900, changes: [narrow subscription sd-other, update route table sd-tasks]}
+pending:
+  description: Changes that are left for a later run, because O(wait=false).
+  returned: always
+  type: list
+  elements: str
+  sample: []
+pending_until:
+  description: From when on a run can make all of them (ISO 8601, UTC); null if there are none.
+  returned: always
+  type: str
+  sample: '2026-01-31T12:00:00Z'
 queues:
   description: The queues of each runtime, by its name.
   returned: when O(state=present)
@@ -166,14 +219,10 @@ kept:
 
 from typing import Any
 
-from ansible_collections.stable_diffusion.eks.plugins.module_utils import (
-    queues,
-    route_table,
-    routing_rules,
-    subscriptions,
-)
-from ansible_collections.stable_diffusion.eks.plugins.module_utils.aws import TAGS_SPEC, Result, account, client, run
-from ansible_collections.stable_diffusion.eks.plugins.module_utils.queue_routing import Current, Settings, facts, plan
+from ansible_collections.stable_diffusion.eks.plugins.module_utils import routing_rules, subscriptions
+from ansible_collections.stable_diffusion.eks.plugins.module_utils.aws import TAGS_SPEC, Result, account, run
+from ansible_collections.stable_diffusion.eks.plugins.module_utils.queue_routing import Settings, facts
+from ansible_collections.stable_diffusion.eks.plugins.module_utils.routing_run import World, carry_out
 
 ARGUMENTS = {
     "name": {"type": "str", "required": True},
@@ -197,12 +246,15 @@ ARGUMENTS = {
     "route_table": {"type": "str"},
     "prune": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
+    "filter_settle": {"type": "int", "default": 900},
+    "route_settle": {"type": "int", "default": 60},
+    "wait": {"type": "bool", "default": True},
     **TAGS_SPEC,
 }
 
 
 def perform(module: Any) -> Result:
-    """Normalise, list, plan, apply unless in check mode, and say what there is."""
+    """Normalise, plan, apply unless in check mode, wait where that is needed, and say what there is."""
     params = module.params
     runtimes = routing_rules.normalise(params["runtimes"]) if params["state"] == "present" else None
     where = account(module)
@@ -218,30 +270,17 @@ def perform(module: Any) -> Result:
         purge_tags=params["purge_tags"],
         prune=params["prune"],
         force=params["force"],
+        filter_settle=params["filter_settle"],
+        route_settle=params["route_settle"],
     )
-    sqs, sns = client(module, "sqs"), client(module, "sns")
-    dynamodb = client(module, "dynamodb") if settings.table else None
-    current = Current(
-        queues=queues.read(sqs, f"{settings.name}-", tags=True),
-        subscriptions=subscriptions.read(sns, settings.topic_arn),
-        routes=route_table.read(dynamodb, settings.table) if settings.table else None,
-    )
-    todo = plan(settings, runtimes, current)
-
-    urls = {name: queue.url for name, queue in current.queues.items()}
-    if not module.check_mode:
-        for changes in (todo.make, todo.remove):
-            subscriptions.apply_deletions(sns, settings.topic_arn, changes)
-            urls.update(queues.apply(sqs, current.queues, changes))
-            subscriptions.apply(sns, settings.topic_arn, changes)
-            route_table.apply(dynamodb, changes)
-
-    found: dict[str, Any] = {"kept": todo.kept}
+    world = World(module, settings)
+    changes, kept, order = carry_out(world, runtimes, check=module.check_mode, wait=params["wait"])
+    found: dict[str, Any] = {"kept": kept, **order}
     if runtimes is not None:
-        endpoint = f"{sqs.meta.endpoint_url}/{settings.account.id}"
-        names = [change.name for change in todo.make if change.kind == "queue"]
-        found.update(facts(settings, runtimes, {**{name: f"{endpoint}/{name}" for name in names}, **urls}))
-    return Result(changes=todo.make + todo.remove, facts=found)
+        endpoint = f"{world.sqs.meta.endpoint_url}/{settings.account.id}"
+        names = [change.name for change in changes if change.kind == "queue"]
+        found.update(facts(settings, runtimes, {**{name: f"{endpoint}/{name}" for name in names}, **world.urls}))
+    return Result(changes=changes, facts=found)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from ansible_collections.stable_diffusion.eks.plugins.module_utils.queue_routing
     plan,
 )
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.queues import Queue
+from ansible_collections.stable_diffusion.eks.plugins.module_utils.route_table import Published
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.routing_rules import normalise
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.subscriptions import Subscription
 
@@ -32,10 +33,21 @@ EMPTY = Current(queues={}, subscriptions=[])
 TWO = normalise([{"name": "a", "models": ["a.safetensors"]}, {"name": "other", "dynamic": True}])
 
 
+NOW = 1_000_000.0
+
+
+def plan_now(settings, runtimes, current, now=NOW):
+    return plan(settings, runtimes, current, now)
+
+
 def apply(current, todo):
-    """The world after the plan."""
-    queues, subscribed, routes = dict(current.queues), {s.endpoint: s for s in current.subscriptions}, current.routes
-    for change in todo.make + todo.remove:
+    """The world after the plan, all its phases made at once."""
+    queues, subscribed, published = (
+        dict(current.queues),
+        {s.endpoint: s for s in current.subscriptions},
+        current.published,
+    )
+    for change in all_changes(todo):
         if change.kind == "queue" and change.action == "delete":
             del queues[change.name]
         elif change.kind == "queue":
@@ -53,16 +65,24 @@ def apply(current, todo):
                 arn=f"sub-{change.name}", protocol="sqs", endpoint=arn, properties=properties
             )
         else:
-            routes = change.after
-    return Current(queues=queues, subscriptions=list(subscribed.values()), routes=routes)
+            published = Published(routes=change.after) if change.after else None
+    return Current(queues=queues, subscriptions=list(subscribed.values()), published=published)
+
+
+def all_changes(todo):
+    return [change for phase in todo.phases for change in phase.changes]
 
 
 def lines(todo):
-    return [str(change) for change in todo.make + todo.remove]
+    return [str(change) for change in all_changes(todo)]
+
+
+def phases(todo):
+    return {phase.name: [str(change) for change in phase.changes] for phase in todo.phases}
 
 
 def test_from_nothing_to_everything_and_then_nothing_more():
-    first = plan(SETTINGS, TWO, EMPTY)
+    first = plan_now(SETTINGS, TWO, EMPTY)
     assert lines(first) == [
         "create queue sd-a-dlq",
         "create queue sd-a",
@@ -74,11 +94,13 @@ def test_from_nothing_to_everything_and_then_nothing_more():
         "create subscription sd-unrouted",
         "create route table sd-tasks",
     ]
-    assert lines(plan(SETTINGS, TWO, apply(EMPTY, first))) == []
+    assert lines(plan_now(SETTINGS, TWO, apply(EMPTY, first))) == []
 
 
 def test_each_queue_is_encrypted_takes_tls_only_and_belongs_to_its_dead_letter_queue():
-    made = {change.name: change.after for change in plan(SETTINGS, TWO, EMPTY).make if change.kind == "queue"}
+    made = {
+        change.name: change.after for change in all_changes(plan_now(SETTINGS, TWO, EMPTY)) if change.kind == "queue"
+    }
     main, dead = made["sd-a"], made["sd-a-dlq"]
     assert main["SqsManagedSseEnabled"] is dead["SqsManagedSseEnabled"] is True
     assert main["RedrivePolicy"] == {"deadLetterTargetArn": ACCOUNT.arn("sqs", "sd-a-dlq"), "maxReceiveCount": 100}
@@ -96,26 +118,26 @@ def test_each_queue_is_encrypted_takes_tls_only_and_belongs_to_its_dead_letter_q
 
 
 def test_one_more_runtime_touches_only_its_own_queues_and_the_filters_that_must_leave_it_its_model():
-    current = apply(EMPTY, plan(SETTINGS, TWO, EMPTY))
+    current = apply(EMPTY, plan_now(SETTINGS, TWO, EMPTY))
     three = [*TWO, *normalise([{"name": "b", "models": ["b.safetensors"]}])]
-    assert lines(plan(SETTINGS, three, current)) == [
+    assert lines(plan_now(SETTINGS, three, current)) == [
         "create queue sd-b-dlq",
         "create queue sd-b",
         "create subscription sd-b",
-        "update subscription sd-other",
-        "update subscription sd-unrouted",
+        "narrow subscription sd-other",
+        "narrow subscription sd-unrouted",
         "update route table sd-tasks",
     ]
 
 
 def test_an_unlisted_runtime_loses_its_subscription_and_with_prune_its_queues():
-    current = apply(EMPTY, plan(SETTINGS, TWO, EMPTY))
+    current = apply(EMPTY, plan_now(SETTINGS, TWO, EMPTY))
     one = TWO[1:]
-    todo = plan(SETTINGS, one, current)
-    assert [str(change) for change in todo.remove] == ["delete subscription sd-a"]
+    todo = plan_now(SETTINGS, one, current)
+    assert phases(todo)["remove"] == ["delete subscription sd-a"]
     later = apply(current, todo)
-    assert lines(plan(SETTINGS, one, later)) == []
-    pruned = plan(dataclasses.replace(SETTINGS, prune=True), one, later)
+    assert lines(plan_now(SETTINGS, one, later)) == []
+    pruned = plan_now(dataclasses.replace(SETTINGS, prune=True), one, later)
     assert lines(pruned) == ["delete queue sd-a-dlq", "delete queue sd-a"]
 
 
@@ -126,13 +148,13 @@ def with_messages(current, name):
 
 
 def test_a_queue_that_holds_messages_is_kept_unless_forced():
-    current = with_messages(apply(EMPTY, plan(SETTINGS, TWO, EMPTY)), "sd-a-dlq")
-    todo = plan(SETTINGS, None, current)
+    current = with_messages(apply(EMPTY, plan_now(SETTINGS, TWO, EMPTY)), "sd-a-dlq")
+    todo = plan_now(SETTINGS, None, current)
     assert todo.kept == ["sd-a-dlq"]
     assert "delete queue sd-a-dlq" not in lines(todo)
-    forced = plan(dataclasses.replace(SETTINGS, force=True), None, current)
+    forced = plan_now(dataclasses.replace(SETTINGS, force=True), None, current)
     assert forced.kept == []
-    assert apply(current, forced) == Current(queues={}, subscriptions=[], routes=None)
+    assert apply(current, forced) == Current(queues={}, subscriptions=[], published=None)
 
 
 def test_what_others_own_is_left_alone():
@@ -144,33 +166,34 @@ def test_what_others_own_is_left_alone():
             Subscription(arn="s3", protocol="sqs", endpoint=ACCOUNT.arn("sqs", "audit"), properties={}),
         ],
     )
-    assert lines(plan(SETTINGS, None, foreign)) == []
+    assert lines(plan_now(SETTINGS, None, foreign)) == []
 
 
 def test_a_queue_of_another_system_is_not_taken_over():
     theirs = Queue(url="u", attributes={}, tags={OWNER_TAG: "sd-two"})
     runtimes = normalise([{"name": "two-a"}])
     with pytest.raises(BadInput, match="queue sd-two-a belongs to the system sd-two"):
-        plan(SETTINGS, runtimes, Current(queues={"sd-two-a": theirs}, subscriptions=[]))
+        plan_now(SETTINGS, runtimes, Current(queues={"sd-two-a": theirs}, subscriptions=[]))
 
 
 def test_a_subscription_whose_queue_is_gone_goes_too():
     dangling = Subscription(arn="s1", protocol="sqs", endpoint=ACCOUNT.arn("sqs", "sd-gone"), properties={})
-    todo = plan(SETTINGS, None, Current(queues={}, subscriptions=[dangling]))
+    todo = plan_now(SETTINGS, None, Current(queues={}, subscriptions=[dangling]))
     assert lines(todo) == ["delete subscription sd-gone"]
 
 
 def test_a_queue_made_by_an_interrupted_run_is_adopted():
-    first = plan(SETTINGS, TWO, EMPTY)
-    half = apply(EMPTY, dataclasses.replace(first, make=first.make[:3]))
-    assert lines(plan(SETTINGS, TWO, half)) == [str(change) for change in first.make[3:]]
+    first = plan_now(SETTINGS, TWO, EMPTY)
+    begun = dataclasses.replace(first.phases[0], changes=first.phases[0].changes[:3])
+    half = apply(EMPTY, dataclasses.replace(first, phases=[begun]))
+    assert lines(plan_now(SETTINGS, TWO, half)) == lines(first)[3:]
 
 
 @pytest.mark.parametrize(("purge", "kept"), [(True, False), (False, True)])
 def test_tags_of_the_operator(purge, kept):
     settings = dataclasses.replace(SETTINGS, tags={"team": "images"}, purge_tags=purge)
-    current = apply(EMPTY, plan(dataclasses.replace(SETTINGS, tags={"old": "1"}), TWO, EMPTY))
-    after = apply(current, plan(settings, TWO, current)).queues["sd-a"].tags
+    current = apply(EMPTY, plan_now(dataclasses.replace(SETTINGS, tags={"old": "1"}), TWO, EMPTY))
+    after = apply(current, plan_now(settings, TWO, current)).queues["sd-a"].tags
     assert after["team"] == "images"
     assert ("old" in after) is kept
     assert after[OWNER_TAG] == "sd"
@@ -178,7 +201,7 @@ def test_tags_of_the_operator(purge, kept):
 
 def test_a_queue_name_too_long_for_sqs_is_named():
     with pytest.raises(BadInput, match="would have a name of 82 characters"):
-        plan(dataclasses.replace(SETTINGS, name="n" * 76), TWO, EMPTY)
+        plan_now(dataclasses.replace(SETTINGS, name="n" * 76), TWO, EMPTY)
 
 
 def test_facts_name_everything_that_other_roles_need():
