@@ -71,8 +71,11 @@ class Settings:
         return f"{self.name}-node"
 
 
-def choose_zones(asked: Sequence[str], count: int, available: Sequence[str]) -> list[str]:
-    """The zones asked for, or the first `count` of those available; raises BadInput naming what is missing."""
+def choose_zones(asked: Sequence[str], count: int, available: Sequence[str], used: Sequence[str] = ()) -> list[str]:
+    """The zones asked for, or the first `count` of those available; raises BadInput naming what is missing.
+
+    used: the zones that there are subnets in; they come first, as a zone that is down for a day must not lose them.
+    """
     if not FEWEST_ZONES <= (len(asked) or count) <= MOST_ZONES:
         raise BadInput(f"the network needs {FEWEST_ZONES} or {MOST_ZONES} zones, not {len(asked) or count}")
     if len(set(asked)) != len(asked):
@@ -80,9 +83,18 @@ def choose_zones(asked: Sequence[str], count: int, available: Sequence[str]) -> 
     missing = [zone for zone in asked if zone not in available]
     if missing:
         raise BadInput(f"zone {missing[0]} is not among this region's zones {', '.join(available)}")
-    if len(available) < count and not asked:
+    choice = sorted(available)
+    if not set(used) <= set(choice[:count]):
+        choice = [*used, *(zone for zone in choice if zone not in used)]
+    if len(choice) < count and not asked:
         raise BadInput(f"{count} zones are asked for, but this region has {len(available)}: {', '.join(available)}")
-    return list(asked) or sorted(available)[:count]
+    return list(asked) or choice[:count]
+
+
+def zones_used(parts: Parts) -> list[str]:
+    """The zones of the private subnets among the parts, in the order in which they got their addresses."""
+    private = [part for (kind, name), part in parts.items() if kind == SUBNET and f"-private-{part['zone']}" in name]
+    return [part["zone"] for part in sorted(private, key=lambda part: ipaddress.IPv4Network(part["cidr"]))]
 
 
 def addresses(cidr: str, count: int) -> tuple[list[str], list[str]]:

@@ -38,7 +38,7 @@ options:
     type: str
     default: 10.0.0.0/16
   zones:
-    description: The two or three zones to use; by default the first O(zone_count) of the region that EKS takes.
+    description: The two or three zones to use; by default those in use, then the region's first that EKS takes.
     type: list
     elements: str
     default: []
@@ -182,12 +182,12 @@ ARGUMENTS = {
 }
 
 
-def settings(params: dict[str, Any], available: list[str]) -> vpc_layout.Settings:
+def settings(params: dict[str, Any], available: list[str], used: list[str]) -> vpc_layout.Settings:
     """The operator's wishes; tags as the strings that AWS gives back."""
     return vpc_layout.Settings(
         name=params["name"],
         cidr=params["cidr"],
-        zones=vpc_layout.choose_zones(params["zones"], params["zone_count"], available),
+        zones=vpc_layout.choose_zones(params["zones"], params["zone_count"], available, used),
         nat=params["nat"],
         endpoints=params["gateway_endpoints"],
         tags=_strings(params["tags"]),
@@ -205,8 +205,10 @@ def perform(module: Any) -> Result:
     """List, plan, apply unless in check mode, and say what there is."""
     params = module.params
     ec2 = client(module, "ec2")
-    wishes = settings(params, vpc_read.zones(ec2)) if params["state"] == "present" else None
     current, ids = vpc_read.read(ec2, params["name"])
+    wishes = None
+    if params["state"] == "present":
+        wishes = settings(params, vpc_read.zones(ec2), vpc_layout.zones_used(current))
     changes = vpc_layout.plan(current, vpc_layout.wanted(wishes) if wishes else {})
     if not module.check_mode:
         builder = Builder(ec2, params["name"], ids, ec2.meta.region_name, params["wait_timeout"])

@@ -15,6 +15,7 @@ from ansible_collections.stable_diffusion.eks.plugins.module_utils.vpc_layout im
     choose_zones,
     plan,
     wanted,
+    zones_used,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,3 +168,14 @@ def test_zones_are_the_first_ones_or_those_asked_for():
 def test_what_aws_cannot_change_is_refused():
     with pytest.raises(BadInput, match=r"vpc sd has the cidr 10.0.0.0/16, which AWS can't change to 10.1.0.0/16"):
         plan(wanted(SETTINGS), wanted(dataclasses.replace(SETTINGS, cidr="10.1.0.0/16")))
+
+
+def test_zones_in_use_are_kept_while_one_of_them_is_down():
+    parts = wanted(Settings(name="sd", cidr="10.0.0.0/16", zones=["c", "a"]))
+    assert zones_used(parts) == ["c", "a"]
+    assert choose_zones([], 2, ["a", "b"], zones_used(parts)) == ["c", "a"]
+    assert choose_zones([], 3, ["a", "b"], zones_used(parts)) == ["c", "a", "b"]
+
+
+def test_a_run_that_was_killed_after_one_zone_is_taken_up_in_the_same_order():
+    assert choose_zones([], 2, ["a", "b", "c"], ["b"]) == ["a", "b"]
