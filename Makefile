@@ -81,7 +81,7 @@ bench: $(READY)  ## figures, each beside a reference timed in the same run
 	@PYTHONPATH=tests $(BIN)/python tests/benchmarks/run.py $(BENCH)
 
 soak: $(READY)  ## the long runs
-	@$(BIN)/pytest tests/system -m soak
+	@SOAK_TASKS=1000 $(BIN)/pytest tests/system/test_burst.py
 
 lock: .venv/.ready  ## renew requirements/dev.txt from the pinned names
 	@$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-header --allow-unsafe --strip-extras \
