@@ -14,6 +14,8 @@ author: The stable_diffusion.eks developers (@stable-diffusion-eks)
 description:
   - Makes a table with the key C(tenant) and C(id), billed by request, whose rows expire by their attribute
     C(expires_at), with point-in-time recovery and deletion protection on wish.
+  - Its indexes C(by_uid) and C(by_status) list a tenant's tasks by time; C(due) holds those that somebody has to come
+    back to. An index that an older table lacks is added in place, one after the other.
   - Works in check mode also where there is no such table yet.
   - Needs the actions C(dynamodb:DescribeTable), C(dynamodb:DescribeTimeToLive), C(dynamodb:DescribeContinuousBackups),
     C(dynamodb:ListTagsOfResource), C(dynamodb:CreateTable), C(dynamodb:UpdateTable), C(dynamodb:UpdateTimeToLive),
@@ -37,7 +39,7 @@ options:
     type: bool
     default: false
   wait_timeout:
-    description: Seconds to wait for each step to take effect.
+    description: Seconds to wait for each step to take effect; an index of a large table takes its time to fill.
     type: int
     default: 300
 extends_documentation_fragment:
@@ -96,6 +98,26 @@ from ansible_collections.stable_diffusion.eks.plugins.module_utils.waiters impor
 
 KEY = ["tenant", "id"]
 EXPIRY = "expires_at"
+# What a list tells of a task; answers, which may be large, are not among it.
+LISTED = [
+    "attempt",
+    "body_digest",
+    "cancel",
+    "deadline",
+    "expires_at",
+    "progress",
+    "published",
+    "runtime",
+    "status",
+    "uid",
+    "updated_at",
+]
+INDEXES = {
+    "by_status": {"key": ["by_status", "created_at"], "holds": LISTED},
+    "by_uid": {"key": ["by_uid", "created_at"], "holds": LISTED},
+    "due": {"key": ["due_shard", "due_at"], "holds": []},
+}
+NUMBERS = ("created_at", "due_at")
 ON_DEMAND = "PAY_PER_REQUEST"
 MISSING = ("ResourceNotFoundException",)
 
@@ -104,6 +126,13 @@ ACTIVE = Waiter(
     state="Table.TableStatus",
     until=("ACTIVE",),
     failed=("DELETING", "ARCHIVED"),
+    missing=MISSING,
+)
+# The table is active again before its new index is.
+INDEXED = Waiter(
+    operation="describe_table",
+    state="[Table.TableStatus, Table.GlobalSecondaryIndexes[].IndexStatus][] | [?@ != 'ACTIVE'] | [0] || 'ACTIVE'",
+    until=("ACTIVE",),
     missing=MISSING,
 )
 DELETED = Waiter(operation="describe_table", state="Table.TableStatus", until=(GONE,), missing=MISSING)
@@ -139,7 +168,15 @@ def read(dynamodb: Any, name: str, arn: str) -> dict[str, Any] | None:
     table = answer["Table"]
     recovery = backups.get("PointInTimeRecoveryDescription", {})
     return {
-        "key": [part["AttributeName"] for part in sorted(table["KeySchema"], key=lambda part: part["KeyType"])],
+        "key": _key_of(table),
+        "indexes": {
+            index["IndexName"]: {
+                "key": _key_of(index),
+                "holds": sorted(index["Projection"].get("NonKeyAttributes", ())),
+            }
+            for index in table.get("GlobalSecondaryIndexes", ())
+            if index["IndexName"] in INDEXES
+        },
         "billing": table.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED"),
         "deletion_protection": table.get("DeletionProtectionEnabled", False),
         "expiry": expiry.get("AttributeName") if expiry["TimeToLiveStatus"].startswith("ENABL") else None,
@@ -148,12 +185,20 @@ def read(dynamodb: Any, name: str, arn: str) -> dict[str, Any] | None:
     }
 
 
+def _key_of(description: Mapping[str, Any]) -> list[str]:
+    return [part["AttributeName"] for part in sorted(description["KeySchema"], key=lambda part: part["KeyType"])]
+
+
 def plan(name: str, current: Mapping[str, Any] | None, wanted: Mapping[str, Any] | None) -> list[Change]:
     """The change from current to wanted; raises BadInput for what DynamoDB can't change."""
     changes = compare("table", name, current, wanted)
     for change in changes:
         if change.action == "update" and "key" in change.after:
             raise BadInput(f"table {name} has the key {current['key']}, which DynamoDB can't change to {KEY}")
+        if change.action == "update" and "indexes" in change.after:
+            for index, definition in (current or {})["indexes"].items():
+                if definition != change.after["indexes"][index]:
+                    raise BadInput(f"table {name} has another index called {index}: delete that first")
         if change.action == "update" and "expiry" in change.after and current["expiry"]:
             raise BadInput(f"table {name} lets rows expire by {current['expiry']}, not by {EXPIRY}: disable that first")
         if change.action == "delete" and current["deletion_protection"]:
@@ -175,6 +220,8 @@ def apply(dynamodb: Any, arn: str, change: Change, deadline: float) -> None:
         else:
             _update(dynamodb, arn, change)
     wait(dynamodb, ACTIVE, change.key, deadline, TableName=name)
+    if change.action == "update" and "indexes" in after:
+        _add_indexes(dynamodb, change, deadline)
     if "expiry" in after:
         with doing(f"let rows of table {name} expire"):
             dynamodb.update_time_to_live(
@@ -193,12 +240,44 @@ def apply(dynamodb: Any, arn: str, change: Change, deadline: float) -> None:
 def _create(dynamodb: Any, name: str, after: Mapping[str, Any]) -> None:
     dynamodb.create_table(
         TableName=name,
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in zip(KEY, ("HASH", "RANGE"), strict=True)],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in KEY],
+        KeySchema=_schema(KEY),
+        AttributeDefinitions=_definitions(KEY, *(index["key"] for index in after["indexes"].values())),
+        GlobalSecondaryIndexes=[_index(index, definition) for index, definition in after["indexes"].items()],
         BillingMode=after["billing"],
         DeletionProtectionEnabled=after["deletion_protection"],
         Tags=_tag_list(after.get("tags", {})),
     )
+
+
+def _add_indexes(dynamodb: Any, change: Change, deadline: float) -> None:
+    """DynamoDB makes one index at a time."""
+    name = change.name
+    for index, definition in change.after["indexes"].items():
+        if index in change.before["indexes"]:
+            continue
+        with doing(f"add index {index} to table {name}"):
+            dynamodb.update_table(
+                TableName=name,
+                AttributeDefinitions=_definitions(KEY, definition["key"]),
+                GlobalSecondaryIndexUpdates=[{"Create": _index(index, definition)}],
+            )
+        wait(dynamodb, INDEXED, f"index {index} of {change.key}", deadline, TableName=name)
+
+
+def _index(name: str, definition: Mapping[str, Any]) -> dict[str, Any]:
+    projection = {"ProjectionType": "KEYS_ONLY"}
+    if definition["holds"]:
+        projection = {"ProjectionType": "INCLUDE", "NonKeyAttributes": definition["holds"]}
+    return {"IndexName": name, "KeySchema": _schema(definition["key"]), "Projection": projection}
+
+
+def _schema(key: list[str]) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "KeyType": kind} for name, kind in zip(key, ("HASH", "RANGE"), strict=True)]
+
+
+def _definitions(*keys: list[str]) -> list[dict[str, str]]:
+    names = dict.fromkeys(name for key in keys for name in key)
+    return [{"AttributeName": name, "AttributeType": "N" if name in NUMBERS else "S"} for name in names]
 
 
 def _update(dynamodb: Any, arn: str, change: Change) -> None:
@@ -231,6 +310,7 @@ def perform(module: Any) -> Result:
     if params["state"] == "present":
         wanted = {
             "key": KEY,
+            "indexes": INDEXES,
             "billing": ON_DEMAND,
             "expiry": EXPIRY,
             "deletion_protection": params["deletion_protection"],

@@ -8,12 +8,13 @@ import pytest
 from ansible_collections.stable_diffusion.eks.plugins.module_utils import waiters
 from ansible_collections.stable_diffusion.eks.plugins.module_utils.errors import BadInput
 from ansible_collections.stable_diffusion.eks.plugins.modules import task_table
-from ansible_collections.stable_diffusion.eks.plugins.modules.task_table import apply, plan, read
+from ansible_collections.stable_diffusion.eks.plugins.modules.task_table import INDEXES, apply, plan, read
 from botocore.exceptions import ClientError
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/sd-tasks"
 WANTED = {
     "key": ["tenant", "id"],
+    "indexes": INDEXES,
     "billing": "PAY_PER_REQUEST",
     "expiry": "expires_at",
     "deletion_protection": False,
@@ -32,11 +33,19 @@ class Table:
         self.tags = {}
 
     def create_table(self, *, Tags, BillingMode, **kwargs):
+        for index in kwargs["GlobalSecondaryIndexes"]:
+            index["IndexStatus"] = "ACTIVE"
         self.table = {**kwargs, "TableStatus": "ACTIVE", "BillingModeSummary": {"BillingMode": BillingMode}}
         self.tags = {tag["Key"]: tag["Value"] for tag in Tags}
 
-    def update_table(self, *, TableName, **settings):
+    def update_table(self, *, TableName, GlobalSecondaryIndexUpdates=(), AttributeDefinitions=(), **settings):
         self.table.update(settings)
+        assert len(GlobalSecondaryIndexUpdates) <= 1  # DynamoDB takes one at a time
+        for update in GlobalSecondaryIndexUpdates:
+            index = update["Create"]
+            defined = {attribute["AttributeName"] for attribute in AttributeDefinitions}
+            assert {part["AttributeName"] for part in index["KeySchema"]} <= defined
+            self.table["GlobalSecondaryIndexes"].append({**index, "IndexStatus": "ACTIVE"})
 
     def delete_table(self, *, TableName):
         self.table = None
@@ -104,10 +113,22 @@ def test_what_can_change_is_changed_in_place(difference):
     assert read(table, "sd-tasks", ARN) == {**WANTED, **difference}
 
 
+def test_an_older_table_gets_its_indexes_in_place():
+    table = Table()
+    converge(table, WANTED)
+    foreign = {**table.table["GlobalSecondaryIndexes"][0], "IndexName": "theirs"}
+    table.table["GlobalSecondaryIndexes"] = [foreign]
+    assert converge(table, WANTED) == ["update table sd-tasks"]
+    assert read(table, "sd-tasks", ARN) == WANTED
+    assert foreign in table.table["GlobalSecondaryIndexes"]
+    assert converge(table, WANTED) == []
+
+
 @pytest.mark.parametrize(
     ("current", "wanted", "message"),
     [
         ({"key": ["id"]}, WANTED, r"table sd-tasks has the key \['id'\], which DynamoDB can't change"),
+        ({"indexes": {"due": {"key": ["x"], "holds": []}}}, WANTED, "table sd-tasks has another index called due"),
         ({"expiry": "ttl"}, WANTED, "table sd-tasks lets rows expire by ttl, not by expires_at"),
         ({"deletion_protection": True}, None, "table sd-tasks is protected against deletion"),
     ],
