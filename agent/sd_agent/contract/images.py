@@ -10,7 +10,28 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["Path", "dotted", "get_at", "image_paths", "is_url", "set_at", "split_links", "stray_urls"]
+__all__ = [
+    "MAX_INPUT_BYTES",
+    "UPLOAD_TYPES",
+    "Path",
+    "dotted",
+    "get_at",
+    "image_paths",
+    "is_url",
+    "set_at",
+    "split_links",
+    "stray_urls",
+]
+
+MAX_INPUT_BYTES = 32 * 1024 * 1024
+# What the agent takes for an image, and the ends of their names.
+UPLOAD_TYPES: Mapping[str, str] = {
+    "image/bmp": "bmp",
+    "image/gif": "gif",
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/webp": "webp",
+}
 
 Path = tuple[str | int, ...]
 

@@ -83,6 +83,7 @@ def encode(task: Task, route: Route, *, content_ref: ContentRef | None = None) -
         "sd_model_checkpoint": task.model,
         "uid": task.uid,
         "dialect": task.dialect and task.dialect.value,
+        "ttl": task.ttl,
     }
     message: dict[str, Any] = {
         "metadata": {key: value for key, value in metadata.items() if value is not None or key == "context"}

@@ -12,6 +12,7 @@ __all__ = [
     "DEFAULT_PREFIX",
     "DEFAULT_TENANT",
     "REQUESTS_PREFIX",
+    "UPLOADS_PREFIX",
     "check_id",
     "check_model",
     "check_prefix",
@@ -24,12 +25,15 @@ __all__ = [
     "response_key",
     "s3_url",
     "split_s3_url",
+    "upload_key",
 ]
 
 DEFAULT_TENANT = "default"
 DEFAULT_PREFIX = "outputs"
 # Bodies too large for the topic; no prefix of a request can begin with an underscore.
 REQUESTS_PREFIX = "_requests"
+# Input images; for the same reason no task's output can lie here.
+UPLOADS_PREFIX = "_uploads"
 
 # Only characters that S3 keys, URLs, DynamoDB keys and shells all take as they are.
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
@@ -120,6 +124,12 @@ def input_key(location: str, task_id: str) -> str:
 def request_key(*, tenant: str, task_id: str, body_digest: str) -> str:
     """Key of a request body that is too large for the topic."""
     return f"{REQUESTS_PREFIX}/{tenant}/{task_id}/{body_digest}.json"
+
+
+def upload_key(*, tenant: str, name: str) -> str:
+    """Key of an input image that a tenant puts up."""
+    folder = UPLOADS_PREFIX if tenant == DEFAULT_TENANT else f"{tenant}/{UPLOADS_PREFIX}"
+    return f"{folder}/{name}"
 
 
 def s3_url(bucket: str, key: str) -> str:

@@ -9,9 +9,31 @@ from sd_agent.contract import content as contents
 from sd_agent.contract import images, names
 from sd_agent.contract.errors import InvalidRequest
 from sd_agent.contract.jsonvalue import expect_object
-from sd_agent.contract.task import Task, TaskType, check_context, check_dialect, check_tasktype
+from sd_agent.contract.task import Task, TaskType, check_context, check_dialect, check_tasktype, check_ttl
 
-__all__ = ["metadata_task", "v1alpha1_receipt", "v1alpha1_task", "v1alpha2_receipt", "v1alpha2_task"]
+__all__ = [
+    "V1_FIELDS",
+    "metadata_task",
+    "v1_task",
+    "v1alpha1_receipt",
+    "v1alpha1_task",
+    "v1alpha2_receipt",
+    "v1alpha2_task",
+]
+
+V1_FIELDS = (
+    "id",
+    "tasktype",
+    "content",
+    "sd_model_checkpoint",
+    "runtime",
+    "prefix",
+    "context",
+    "uid",
+    "dialect",
+    "ttl",
+)
+"""What the body of a task may hold on our own routes; `tasktype` and `content` are needed."""
 
 _V1ALPHA1_TASKS = frozenset({TaskType.TEXT_TO_IMAGE, TaskType.IMAGE_TO_IMAGE, TaskType.EXTRA_SINGLE_IMAGE})
 # What v1alpha1 puts among the always-on scripts without being one.
@@ -58,11 +80,33 @@ def metadata_task(
 ) -> Task:
     """The task in `{"metadata": {…}, "content": {…}}`, which v1alpha2 and our own messages share."""
     metadata = expect_object(body.get("metadata"), f"{path}metadata")
-    at = f"{path}metadata."
+    return _task(metadata, body.get("content"), f"{path}metadata.", path, tenant=tenant, reserved=reserved)
+
+
+def v1_task(
+    body: Mapping[str, Any], *, path: str = "", tenant: str = names.DEFAULT_TENANT, reserved: Collection[str] = ()
+) -> Task:
+    """The task in a body of our own routes, which has V1_FIELDS and nothing else; `path` goes before their names."""
+    unknown = sorted(set(body) - set(V1_FIELDS))
+    if unknown:
+        raise InvalidRequest.at(path + unknown[0], f"{path}{unknown[0]} is not one of {', '.join(V1_FIELDS)}")
+    return _task(body, body.get("content"), path, path, tenant=tenant, reserved=reserved)
+
+
+def _task(
+    metadata: Mapping[str, Any],
+    content: Any,
+    at: str,
+    path: str,
+    *,
+    tenant: str,
+    reserved: Collection[str],
+) -> Task:
+    """`at` goes before the names of metadata's fields, `path` before `content`."""
     task_id = names.check_id(metadata.get("id"), f"{at}id")
     tasktype = check_tasktype(metadata.get("tasktype"), f"{at}tasktype")
     prefix, runtime, model = metadata.get("prefix"), metadata.get("runtime"), metadata.get("sd_model_checkpoint")
-    content = expect_object(body.get("content"), f"{path}content")
+    content = expect_object(content, f"{path}content")
     if model is not None:
         model = names.check_model(model, f"{at}sd_model_checkpoint")
     if tasktype is TaskType.PIPELINE:
@@ -80,6 +124,7 @@ def metadata_task(
         context=check_context(metadata.get("context"), f"{at}context"),
         uid=_optional_text(metadata.get("uid"), f"{at}uid"),
         dialect=check_dialect(metadata.get("dialect"), f"{at}dialect"),
+        ttl=check_ttl(metadata.get("ttl"), f"{at}ttl"),
     )
 
 

@@ -2,10 +2,15 @@
 
 Key: tenant + id. `published` says whether what the row's status calls for is out: the message while the task is
 accepted or running, the answer afterwards. Times are seconds since the epoch.
+
+Indexes: `by_uid` and `by_status` (hash `<tenant>/<uid>` or `<tenant>/<status>`, range `created_at`) for lists; `due`
+(hash `due_shard`, range `due_at`) holds only rows that somebody has to come back to. Whoever changes a row's status
+changes its `by_status`.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,12 +18,22 @@ from enum import StrEnum
 from typing import Any
 
 __all__ = [
+    "BY_STATUS",
+    "BY_UID",
     "DEFAULT_RETENTION_DAYS",
+    "DEFAULT_TTL_S",
+    "DUE",
+    "DUE_SHARDS",
+    "GRACE_S",
+    "MAX_TTL_S",
     "ROUTES_ID",
     "SYSTEM_TENANT",
     "Row",
     "Status",
+    "by_status",
+    "by_uid",
     "decode",
+    "due_shard",
     "encode",
     "key",
     "number",
@@ -29,8 +44,22 @@ __all__ = [
 SYSTEM_TENANT = "_system"
 ROUTES_ID = "routes"
 DEFAULT_RETENTION_DAYS = 30
+# SQS forgets a message after 14 days at most: every task has to be answered before.
+DEFAULT_TTL_S = 7 * 24 * 60 * 60
+MAX_TTL_S = 13 * 24 * 60 * 60
+# How long what comes next (publishing, noting it) may take before the sweep does it.
+GRACE_S = 60.0
+BY_UID = "by_uid"
+BY_STATUS = "by_status"
+DUE = "due"
+# So that no single partition of the index takes every write.
+DUE_SHARDS = tuple("01234567")
+# DynamoDB's limit for a hash key is 2048 bytes.
+_MAX_UID_BYTES = 1024
 
 Item = dict[str, dict[str, Any]]
+_TEXTS = ("uid", "answer", "worker", "context", "dialect", "message")
+_TIMES = ("lease_until", "deadline", "due_at")
 
 
 class Status(StrEnum):
@@ -67,6 +96,34 @@ class Row:
     run: int = 0
     worker: str | None = None
     lease_until: float = 0.0
+    # What an answer needs where no agent gives it: the context as JSON text, and the dialect asked for.
+    context: str | None = None
+    dialect: str | None = None
+    # What to publish (contract.outbox), until that is done.
+    message: str | None = None
+    # When an unanswered task is answered `expired`; 0 for never.
+    deadline: float = 0.0
+    # When the sweep has to look at the row; 0 for never.
+    due_at: float = 0.0
+    cancel: bool = False
+    progress: float | None = None
+
+
+def by_uid(tenant: str, uid: str) -> str:
+    """The hash key under which a tenant's tasks of one uid are listed; a very long uid goes by its digest."""
+    data = uid.encode()
+    return f"{tenant}/{uid}" if len(data) <= _MAX_UID_BYTES else f"{tenant}/{hashlib.sha256(data).hexdigest()}"
+
+
+def by_status(tenant: str, status: Status) -> dict[str, str]:
+    """The hash key under which a tenant's tasks of one status are listed, as DynamoDB has it."""
+    return string(f"{tenant}/{status.value}")
+
+
+def due_shard(tenant: str, task_id: str) -> dict[str, str]:
+    """The hash key of a row in the index of due rows, as DynamoDB has it."""
+    first = hashlib.sha256(f"{tenant}/{task_id}".encode()).digest()[0]
+    return string(DUE_SHARDS[first % len(DUE_SHARDS)])
 
 
 def string(value: str) -> dict[str, str]:
@@ -96,12 +153,22 @@ def encode(row: Row) -> Item:
         "published": {"BOOL": row.published},
         "attempt": number(row.attempt),
         "run": number(row.run),
+        BY_STATUS: by_status(row.tenant, row.status),
     }
-    for name, value in (("uid", row.uid), ("answer", row.answer), ("worker", row.worker)):
-        if value is not None:
-            item[name] = string(value)
-    if row.lease_until:
-        item["lease_until"] = number(row.lease_until)
+    if row.uid is not None:
+        item[BY_UID] = string(by_uid(row.tenant, row.uid))
+    for name in _TEXTS:
+        if (text := getattr(row, name)) is not None:
+            item[name] = string(text)
+    for name in _TIMES:
+        if moment := getattr(row, name):
+            item[name] = number(moment)
+    if row.due_at:
+        item["due_shard"] = due_shard(row.tenant, row.id)
+    if row.cancel:
+        item["cancel"] = {"BOOL": True}
+    if row.progress is not None:
+        item["progress"] = number(row.progress)
     return item
 
 
@@ -118,12 +185,19 @@ def decode(item: Mapping[str, Mapping[str, Any]]) -> Row:
             updated_at=_float(item, "updated_at"),
             expires_at=int(_float(item, "expires_at")),
             published=bool(item.get("published", {}).get("BOOL", False)),
-            uid=item.get("uid", {}).get("S"),
-            answer=item.get("answer", {}).get("S"),
             attempt=int(_float(item, "attempt")),
             run=int(_float(item, "run")),
+            cancel=bool(item.get("cancel", {}).get("BOOL", False)),
+            progress=_float(item, "progress") if "progress" in item else None,
+            uid=item.get("uid", {}).get("S"),
+            answer=item.get("answer", {}).get("S"),
             worker=item.get("worker", {}).get("S"),
+            context=item.get("context", {}).get("S"),
+            dialect=item.get("dialect", {}).get("S"),
+            message=item.get("message", {}).get("S"),
             lease_until=_float(item, "lease_until"),
+            deadline=_float(item, "deadline"),
+            due_at=_float(item, "due_at"),
         )
     except (KeyError, ValueError, ArithmeticError) as error:
         raise ValueError(f"not a task's row: {error}") from error

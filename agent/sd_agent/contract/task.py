@@ -10,8 +10,18 @@ from typing import Any
 
 from sd_agent.contract import jsonvalue, names
 from sd_agent.contract.errors import InvalidRequest
+from sd_agent.contract.rows import MAX_TTL_S
 
-__all__ = ["IMAGE_TASKS", "Dialect", "Task", "TaskType", "check_context", "check_dialect", "check_tasktype"]
+__all__ = [
+    "IMAGE_TASKS",
+    "Dialect",
+    "Task",
+    "TaskType",
+    "check_context",
+    "check_dialect",
+    "check_tasktype",
+    "check_ttl",
+]
 
 # An answer carries the context back and must fit the topic; this leaves room for every other field.
 _MAX_CONTEXT_BYTES = 16 * 1024
@@ -46,6 +56,7 @@ class Task:
     id, tasktype, prefix: checked by contract.names. content: an SD WebUI body (image fields may hold URLs) or a ComfyUI
     graph. model: as asked for (file name, title or hash), None where the request names none. runtime: only where the
     request names one itself; where routing sent it is not part of the task. tenant and tier never come from a body.
+    ttl: seconds after which a task that nobody has begun need not be done, None for the usual time.
     """
 
     id: str
@@ -58,23 +69,26 @@ class Task:
     context: Any = None
     uid: str | None = None
     dialect: Dialect | None = None
+    ttl: int | None = None
 
     @cached_property
     def body_digest(self) -> str:
         """SHA-256 over everything the requester chose: two requests with one digest are one request."""
-        return jsonvalue.digest(
-            {
-                "id": self.id,
-                "tasktype": self.tasktype.value,
-                "content": self.content,
-                "prefix": self.prefix,
-                "runtime": self.runtime,
-                "model": self.model,
-                "context": self.context,
-                "uid": self.uid,
-                "dialect": self.dialect and self.dialect.value,
-            }
-        )
+        chosen: dict[str, Any] = {
+            "id": self.id,
+            "tasktype": self.tasktype.value,
+            "content": self.content,
+            "prefix": self.prefix,
+            "runtime": self.runtime,
+            "model": self.model,
+            "context": self.context,
+            "uid": self.uid,
+            "dialect": self.dialect and self.dialect.value,
+        }
+        # Only where it is given: a task has the digest that it had before there was such a thing.
+        if self.ttl is not None:
+            chosen["ttl"] = self.ttl
+        return jsonvalue.digest(chosen)
 
     @property
     def model_file(self) -> str | None:
@@ -111,4 +125,13 @@ def check_context(value: Any, field: str) -> Any:
     """Any JSON value of up to 16 KiB; it comes back in the answer."""
     if len(jsonvalue.canonical(value, field)) > _MAX_CONTEXT_BYTES:
         raise InvalidRequest.at(field, f"{field} must be up to {_MAX_CONTEXT_BYTES // 1024} KiB of JSON")
+    return value
+
+
+def check_ttl(value: Any, field: str) -> int | None:
+    """Seconds, from 1 to 13 days, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_TTL_S:
+        raise InvalidRequest.at(field, f"{field} must be a whole number of seconds from 1 to {MAX_TTL_S}")
     return value

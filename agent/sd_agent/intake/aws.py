@@ -18,7 +18,7 @@ from sd_agent.contract import rows
 from sd_agent.contract.errors import ConfigurationError
 from sd_agent.contract.routing import EMPTY_ROUTES, RouteTable
 from sd_agent.contract.rows import Row, Status
-from sd_agent.intake.ports import Unavailable
+from sd_agent.intake.ports import Page, Place, Query, Unavailable, UploadForm
 
 __all__ = ["Clients", "DynamoRoutes", "DynamoTable", "S3Storage", "SnsTopic"]
 
@@ -37,7 +37,7 @@ class Clients:
             read_timeout=3,
             retries={"total_max_attempts": 2, "mode": "standard"},
             tcp_keepalive=True,
-            max_pool_connections=2,
+            max_pool_connections=10,
         )
 
     @cached_property
@@ -106,7 +106,9 @@ class DynamoTable:
                 self._client.update_item(
                     TableName=self._name,
                     Key=rows.key(tenant, task_id),
-                    UpdateExpression="SET published = :true, updated_at = :now",
+                    # Nobody has to come back to it before its time to live is over.
+                    UpdateExpression="SET published = :true, updated_at = :now, "
+                    "due_at = if_not_exists(deadline, :now) REMOVE message",
                     ConditionExpression="#status IN (:accepted, :running)",
                     ExpressionAttributeNames={"#status": "status"},
                     ExpressionAttributeValues={
@@ -120,6 +122,107 @@ class DynamoTable:
                 # An agent was faster and the task has ended: `published` is about its answer now.
                 if error.response["Error"]["Code"] != _FAILED_CONDITION:
                     raise
+
+    def end(self, row: Row, *, status: Status, answer: str, now: float) -> Row | None:
+        """See ports.Table."""
+        return self._change(
+            row,
+            "SET #status = :ended, by_status = :by_status, answer = :answer, published = :false, updated_at = :now, "
+            "due_at = :due, due_shard = :shard REMOVE message",
+            "#status = :accepted AND body_digest = :digest",
+            {
+                ":accepted": rows.string(Status.ACCEPTED.value),
+                ":ended": rows.string(status.value),
+                ":by_status": rows.by_status(row.tenant, status),
+                ":answer": rows.string(answer),
+                ":false": {"BOOL": False},
+                ":now": rows.number(now),
+                ":due": rows.number(now + rows.GRACE_S),
+                ":shard": rows.due_shard(row.tenant, row.id),
+                ":digest": rows.string(row.body_digest),
+            },
+        )
+
+    def ask_to_cancel(self, row: Row, now: float) -> Row | None:
+        """See ports.Table."""
+        return self._change(
+            row,
+            "SET cancel = :true, updated_at = :now, due_at = :due, due_shard = :shard",
+            "#status = :running AND body_digest = :digest",
+            {
+                ":running": rows.string(Status.RUNNING.value),
+                ":true": {"BOOL": True},
+                ":now": rows.number(now),
+                ":due": rows.number(now + rows.GRACE_S),
+                ":shard": rows.due_shard(row.tenant, row.id),
+                ":digest": rows.string(row.body_digest),
+            },
+        )
+
+    def mark_answered(self, row: Row, now: float) -> None:
+        """See ports.Table."""
+        self._change(
+            row,
+            "SET published = :true, updated_at = :now REMOVE due_at, due_shard",
+            "#status = :ended AND body_digest = :digest",
+            {
+                ":true": {"BOOL": True},
+                ":now": rows.number(now),
+                ":ended": rows.string(row.status.value),
+                ":digest": rows.string(row.body_digest),
+            },
+        )
+
+    def page(self, query: Query) -> Page:
+        """See ports.Table."""
+        if query.uid is not None:
+            index, owner = rows.BY_UID, rows.string(rows.by_uid(query.tenant, query.uid))
+        elif query.status is not None:
+            index, owner = rows.BY_STATUS, rows.by_status(query.tenant, query.status)
+        else:
+            raise ValueError("a list is of one uid or of one status")
+        arguments: dict[str, Any] = {
+            "TableName": self._name,
+            "IndexName": index,
+            "KeyConditionExpression": "#owner = :owner",
+            "ExpressionAttributeNames": {"#owner": index},
+            "ExpressionAttributeValues": {":owner": owner},
+            "ScanIndexForward": False,
+            "Limit": query.limit,
+        }
+        if query.uid is not None and query.status is not None:
+            arguments["FilterExpression"] = "#status = :status"
+            arguments["ExpressionAttributeNames"]["#status"] = "status"
+            arguments["ExpressionAttributeValues"][":status"] = rows.string(query.status.value)
+        if query.after is not None:
+            created_at = {"N": query.after.created_at}
+            key = rows.key(query.tenant, query.after.id)
+            arguments["ExclusiveStartKey"] = key | {index: owner, "created_at": created_at}
+        with _service("dynamodb"):
+            answer = self._client.query(**arguments)
+        last = answer.get("LastEvaluatedKey")
+        return Page(
+            rows=tuple(rows.decode(item) for item in answer.get("Items", ())),
+            next=Place(id=last["id"]["S"], created_at=last["created_at"]["N"]) if last else None,
+        )
+
+    def _change(self, row: Row, update: str, condition: str, values: Mapping[str, Any]) -> Row | None:
+        with _service("dynamodb"):
+            try:
+                answer = self._client.update_item(
+                    TableName=self._name,
+                    Key=rows.key(row.tenant, row.id),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues=dict(values),
+                    ReturnValues="ALL_NEW",
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != _FAILED_CONDITION:
+                    raise
+                return None
+        return rows.decode(answer["Attributes"])
 
 
 class DynamoRoutes:
@@ -158,7 +261,7 @@ class DynamoRoutes:
 
 
 class SnsTopic:
-    """The input topic."""
+    """See ports.Topic."""
 
     def __init__(self, *, client: Any, arn: str) -> None:
         self._client = client
@@ -193,6 +296,18 @@ class S3Storage:
         """See ports.Storage."""
         with _service("s3"):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
+
+    def upload_form(self, key: str, *, content_type: str, max_bytes: int, seconds: int) -> UploadForm:
+        """See ports.Storage."""
+        with _service("s3"):
+            form = self._client.generate_presigned_post(
+                Bucket=self._bucket,
+                Key=key,
+                Fields={"content-type": content_type},
+                Conditions=[{"content-type": content_type}, ["content-length-range", 1, max_bytes]],
+                ExpiresIn=seconds,
+            )
+        return UploadForm(url=form["url"], fields=form["fields"])
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sd_agent.contract import names
 from sd_agent.contract.errors import ConfigurationError, InvalidRequest
 from sd_agent.contract.jsonvalue import loads_object
-from sd_agent.contract.rows import DEFAULT_RETENTION_DAYS
+from sd_agent.contract.rows import DEFAULT_RETENTION_DAYS, DEFAULT_TTL_S, MAX_TTL_S
 
 __all__ = ["Config", "Tenant"]
 
@@ -26,7 +26,9 @@ class Tenant:
 class Config:
     """Everything intake needs to know.
 
-    tenants: by the first 16 hex digits of the SHA-256 of their API key, so that no key is in the environment.
+    ttl_s: how long a task may wait where the request doesn't say. output_topic_arn, error_topic_arn: where the answers
+    to cancelled tasks go; without them the sweep publishes those. tenants: by the first 16 hex digits of the
+    SHA-256 of their API key, so that no key is in the environment.
     """
 
     topic_arn: str
@@ -34,6 +36,10 @@ class Config:
     bucket: str
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     retention_days: int = DEFAULT_RETENTION_DAYS
+    ttl_s: int = DEFAULT_TTL_S
+    output_topic_arn: str | None = None
+    error_topic_arn: str | None = None
+    region: str = ""
     log_level: str = "INFO"
 
     @classmethod
@@ -44,7 +50,11 @@ class Config:
             table=_required(environment, "SD_TASK_TABLE"),
             bucket=_required(environment, "SD_BUCKET"),
             tenants=_tenants(environment.get("SD_TENANTS") or "{}"),
-            retention_days=_days(environment.get("SD_TASK_RETENTION_DAYS") or str(DEFAULT_RETENTION_DAYS)),
+            retention_days=_whole(environment, "SD_TASK_RETENTION_DAYS", DEFAULT_RETENTION_DAYS, "days", 3650),
+            ttl_s=_whole(environment, "SD_TASK_TTL_S", DEFAULT_TTL_S, "seconds", MAX_TTL_S),
+            output_topic_arn=environment.get("SD_OUTPUT_TOPIC_ARN", "").strip() or None,
+            error_topic_arn=environment.get("SD_ERROR_TOPIC_ARN", "").strip() or None,
+            region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "",
             log_level=(environment.get("SD_LOG_LEVEL") or "INFO").upper(),
         )
 
@@ -67,9 +77,10 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _days(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigurationError("SD_TASK_RETENTION_DAYS must be a whole number of days, 1 or more")
+def _whole(environment: Mapping[str, str], name: str, default: int, unit: str, most: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise ConfigurationError(f"{name} must be a whole number of {unit} from 1 to {most}")
     return int(text)
 
 

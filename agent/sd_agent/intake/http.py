@@ -14,10 +14,12 @@ from typing import Any
 
 from sd_agent.contract.errors import InvalidRequest, SdAgentError
 
-__all__ = ["MAX_BODY_BYTES", "HttpError", "Request", "error_response", "json_response"]
+__all__ = ["MAX_BODY_BYTES", "UPLOAD_HINT", "HttpError", "Request", "error_body", "error_response", "json_response"]
 
 # What Lambda takes as a request's payload.
 MAX_BODY_BYTES = 6 * 1024 * 1024
+UPLOAD_HINT = "ask POST /v1/uploads where to put input images, and name them by their s3:// URLs"
+_PROXY = "{proxy+}"
 
 
 class HttpError(SdAgentError):
@@ -47,6 +49,7 @@ class Request:
     path: str
     body: bytes
     api_key: str | None = field(default=None, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> Request:
@@ -54,15 +57,20 @@ class Request:
         context = event.get("requestContext") or {}
         resource = event.get("resource") or ""
         # Behind a custom domain `path` begins with the base path; `resource` is the path as the API defines it.
-        path = resource if resource and "{" not in resource else event.get("path") or "/"
+        path = event.get("path") or "/"
+        if resource and "{" not in resource:
+            path = resource
+        elif resource.endswith(_PROXY) and (rest := (event.get("pathParameters") or {}).get("proxy")):
+            path = resource.removesuffix(_PROXY) + str(rest)
         body = _body(event)
         if len(body) > MAX_BODY_BYTES:
-            raise HttpError(413, "too_large", "the body is over 6 MB: pass input images as URLs")
+            raise HttpError(413, "too_large", f"the body is over 6 MB: {UPLOAD_HINT}")
         return cls(
             method=str(event.get("httpMethod") or "").upper(),
             path="/" + path.strip("/"),
             body=body,
             api_key=(context.get("identity") or {}).get("apiKey"),
+            query={str(name): str(value) for name, value in (event.get("queryStringParameters") or {}).items()},
         )
 
 
@@ -77,9 +85,13 @@ def json_response(status: int, body: Mapping[str, Any], headers: Mapping[str, st
 
 
 def error_response(error: HttpError) -> dict[str, Any]:
+    """The error as a whole response."""
+    return json_response(error.status, error_body(error), error.headers)
+
+
+def error_body(error: HttpError) -> dict[str, Any]:
     """`{"error": {"code", "message", "field"}}`."""
-    body = {"error": {"code": error.code, "message": error.message, "field": error.field}}
-    return json_response(error.status, body, error.headers)
+    return {"error": {"code": error.code, "message": error.message, "field": error.field}}
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ from sd_agent.contract import messages, names
 from sd_agent.contract.answers import Details
 from sd_agent.contract.errors import ErrorCode, InvalidRequest
 from sd_agent.contract.logs import task_log
-from sd_agent.contract.rows import Row, Status
+from sd_agent.contract.rows import DEFAULT_TTL_S, Row, Status
 from sd_agent.contract.task import Dialect, Task, TaskType
 from sd_agent.worker import outcome
 from sd_agent.worker.config import Config
@@ -22,7 +22,7 @@ from sd_agent.worker.outcome import Told
 from sd_agent.worker.ports import BegunState, Queue, Received, Storage, Table, Topic
 from sd_agent.worker.runner import TaskRunner
 from sd_agent.worker.stop import Stop
-from sd_agent.worker.supervisor import Hold, Supervisor
+from sd_agent.worker.supervisor import Beat, Hold, Supervisor
 from sd_agent.worker.webui.base import WebUI
 
 __all__ = ["Agent", "Outcome", "backoff"]
@@ -39,6 +39,7 @@ class Outcome(Enum):
     IDLE = "no message"
     COMPLETED = "answered: completed"
     FAILED = "answered: failed"
+    CANCELLED = "answered: cancelled"
     REPEATED = "was answered before"
     RETRY = "put back for another attempt"
     LEFT = "another agent holds it"
@@ -46,6 +47,13 @@ class Outcome(Enum):
     HANDED_BACK = "handed back"
     DEAD_LETTERED = "dead-lettered without an answer"
     UNAVAILABLE = "AWS does not answer"
+
+
+_ENDED = {
+    Status.COMPLETED: Outcome.COMPLETED,
+    Status.FAILED: Outcome.FAILED,
+    Status.CANCELLED: Outcome.CANCELLED,
+}
 
 
 def backoff(failures: int) -> int:
@@ -156,6 +164,7 @@ class Agent:
             receives=message.receives,
             now=now,
             lease_until=now + self._config.visibility_s,
+            deadline=(message.sent_at or now) + (task.ttl or DEFAULT_TTL_S),
         )
         row = begun.row
         if begun.state is BegunState.ENDED:
@@ -173,6 +182,11 @@ class Agent:
             return Outcome.DEAD_LETTERED
         if refusal is not None:
             return self._fail(message, task, row, refusal, dead_letter=True)
+        if row.cancel:
+            return self._cancel(message, task, row)
+        if 0 < row.deadline <= now:
+            late = TaskError(ErrorCode.EXPIRED, "nobody could begin the task within its time to live")
+            return self._fail(message, task, row, late, dead_letter=False)
         if row.attempt > self._config.max_attempts:
             spent = TaskError(ErrorCode.MAX_ATTEMPTS, f"given up after {self._config.max_attempts} attempts")
             return self._fail(message, task, row, spent, dead_letter=True)
@@ -185,6 +199,8 @@ class Agent:
         try:
             work = self._supervisor.run(lambda: self._runner.run(task, dialect, hold), hold)
         except Abandoned as gone:
+            if gone.cancelled:
+                return self._cancel(message, task, row)
             return self._hand_back(message, row, gone)
         except TaskError as error:
             return self._retry_or_fail(message, task, row, error)
@@ -198,6 +214,16 @@ class Agent:
             work,
             dialect=dialect,
             details=self._details(message, self._runner.input_url(task)),
+            queue_seconds=self._queue_seconds(message, row),
+        )
+        return self._end(message, row, told)
+
+    def _cancel(self, message: Received, task: Task, row: Row) -> Outcome:
+        told = outcome.cancelled(
+            task,
+            row,
+            dialect=self._dialect(task),
+            details=self._details(message, None),
             queue_seconds=self._queue_seconds(message, row),
         )
         return self._end(message, row, told)
@@ -251,7 +277,7 @@ class Agent:
         self._tell(finished)
         self._queue.acknowledge(message)
         _log.info("answered", extra={"status": finished.status.value})
-        return Outcome.COMPLETED if finished.status is Status.COMPLETED else Outcome.FAILED
+        return _ENDED[finished.status]
 
     def _repeat(self, message: Received, row: Row) -> Outcome:
         _log.info("was answered before", extra={"status": row.status.value, "published": row.published})
@@ -272,15 +298,17 @@ class Agent:
             # The answer is out; at worst an identical copy follows.
             _log.warning("published but not noted in the table", extra={"reason": str(error)})
 
-    def _extend(self, message: Received, row: Row) -> bool:
+    def _extend(self, message: Received, row: Row) -> Beat:
         try:
             held = self._table.extend(row, self._clock() + self._config.visibility_s)
             self._queue.hide(message, self._config.visibility_s)
         except Unavailable as error:
             # There are more beats than one in a lease; if it is lost, storing the answer will show.
             _log.warning("the lease was not extended", extra={"reason": str(error)})
-            return True
-        return held
+            return Beat.HELD
+        if held is None:
+            return Beat.LOST
+        return Beat.CANCELLED if held.cancel else Beat.HELD
 
     def _hide_if_possible(self, message: Received, seconds: int) -> None:
         try:

@@ -32,8 +32,10 @@ class TaskError(SdAgentError):
 
 
 class Abandoned(SdAgentError):
-    """The work on a task was given up without a result: the agent is stopping, or lost the task to another one."""
+    """The work on a task was given up without a result: the agent is stopping, lost the task to another one, or the
+    task was cancelled."""
 
-    def __init__(self, reason: str, *, lost: bool = False) -> None:
+    def __init__(self, reason: str, *, lost: bool = False, cancelled: bool = False) -> None:
         super().__init__(reason)
         self.lost = lost
+        self.cancelled = cancelled

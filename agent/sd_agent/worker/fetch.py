@@ -13,12 +13,12 @@ import urllib3
 from urllib3.exceptions import HTTPError, SSLError
 
 from sd_agent.contract.errors import ErrorCode
+from sd_agent.contract.images import MAX_INPUT_BYTES
 from sd_agent.worker.addresses import is_public
 from sd_agent.worker.errors import TaskError
 
-__all__ = ["MAX_INPUT_BYTES", "HttpFetcher", "resolve"]
+__all__ = ["HttpFetcher", "resolve"]
 
-MAX_INPUT_BYTES = 32 * 1024 * 1024
 _MAX_SECONDS = 10.0
 _MAX_REDIRECTS = 5
 _CHUNK = 64 * 1024

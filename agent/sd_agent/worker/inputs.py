@@ -9,8 +9,9 @@ from typing import Any
 
 from sd_agent.contract import images, names
 from sd_agent.contract.errors import ErrorCode
+from sd_agent.contract.images import MAX_INPUT_BYTES
 from sd_agent.worker.errors import TaskError, Unavailable
-from sd_agent.worker.fetch import MAX_INPUT_BYTES, HttpFetcher
+from sd_agent.worker.fetch import HttpFetcher
 from sd_agent.worker.pictures import decode_base64, sniff
 from sd_agent.worker.ports import Fetcher, Storage
 

@@ -12,7 +12,7 @@ from sd_agent.contract.rows import Row, Status
 from sd_agent.contract.task import Dialect, Task
 from sd_agent.worker.errors import TaskError
 
-__all__ = ["Told", "Work", "completed", "failed"]
+__all__ = ["Told", "Work", "cancelled", "completed", "failed"]
 
 # Leaves room for attributes and for SNS's envelope.
 _MAX_ANSWER_BYTES = TOPIC_LIMIT_BYTES - 8192
@@ -55,16 +55,24 @@ def completed(task: Task, row: Row, work: Work, *, dialect: Dialect, details: De
 
 def failed(task: Task, row: Row, error: TaskError, *, dialect: Dialect, details: Details, queue_seconds: float) -> Told:
     """The answer to a task that will not give any."""
-    answer = Answer(
+    answer = _without_images(task, row, AnswerStatus.FAILED, queue_seconds)
+    return _told(replace(answer, error=AnswerError(code=error.code, message=error.message)), dialect, details)
+
+
+def cancelled(task: Task, row: Row, *, dialect: Dialect, details: Details, queue_seconds: float) -> Told:
+    """The answer to a task that was taken back."""
+    return _told(_without_images(task, row, AnswerStatus.CANCELLED, queue_seconds), dialect, details)
+
+
+def _without_images(task: Task, row: Row, status: AnswerStatus, queue_seconds: float) -> Answer:
+    return Answer(
         id=task.id,
         answer_id=answer_id(tenant=task.tenant, task_id=task.id, run=row.run),
-        status=AnswerStatus.FAILED,
+        status=status,
         runtime=row.runtime,
         context=task.context,
-        error=AnswerError(code=error.code, message=error.message),
         usage=_usage(row, queue_seconds, Work()),
     )
-    return _told(answer, dialect, details)
 
 
 def _usage(row: Row, queue_seconds: float, work: Work) -> dict[str, Any]:

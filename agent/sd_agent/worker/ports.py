@@ -64,11 +64,16 @@ class Table(Protocol):
     def vouches(self, task: Task) -> bool:
         """Whether intake took in this very task for the tenant that its message claims."""
 
-    def begin(self, task: Task, *, runtime: str, receives: int, now: float, lease_until: float) -> Begun:
-        """Count an attempt and take the lease, unless the task has ended, is held, or its id is another request's."""
+    def begin(
+        self, task: Task, *, runtime: str, receives: int, now: float, lease_until: float, deadline: float
+    ) -> Begun:
+        """Count an attempt and take the lease, unless the task has ended, is held, or its id is another request's.
 
-    def extend(self, row: Row, lease_until: float) -> bool:
-        """Prolong the lease; False where it is lost."""
+        deadline: of a task that intake gave none.
+        """
+
+    def extend(self, row: Row, lease_until: float) -> Row | None:
+        """Prolong the lease; the row as it then is, None where the lease is lost."""
 
     def finish(self, row: Row, *, status: Status, answer: str, now: float) -> Row | None:
         """Store the answer, not yet published; return the row as it then is, None where another agent has the lease."""

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
 from sd_agent.contract.errors import ErrorCode
 from sd_agent.worker.errors import Abandoned, TaskError
 from sd_agent.worker.stop import Stop
 
-__all__ = ["Hold", "Supervisor", "ThreadSupervisor"]
+__all__ = ["Beat", "Hold", "Supervisor", "ThreadSupervisor"]
 
 _T = TypeVar("_T")
 # What is left of the grace period for interrupting the WebUI and giving the task back.
@@ -23,12 +24,20 @@ _RESERVE_S = 5.0
 _SETTLE_S = 3.0
 
 
+class Beat(Enum):
+    """What prolonging a lease tells."""
+
+    HELD = "held"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+
+
 @dataclass(kw_only=True)
 class Hold:
-    """What keeps a task ours. extend: prolongs lease and visibility, False where they are lost; interrupt, alive: the
-    WebUI's; `abandoned` is set before an interrupt, so that the work never takes what comes back for a result."""
+    """What keeps a task ours. extend: prolongs lease and visibility; interrupt, alive: the WebUI's; `abandoned` is set
+    before an interrupt, so that the work never takes what comes back for a result."""
 
-    extend: Callable[[], bool]
+    extend: Callable[[], Beat]
     interrupt: Callable[[], None]
     alive: Callable[[], bool]
     abandoned: threading.Event = field(default_factory=threading.Event)
@@ -85,9 +94,12 @@ class ThreadSupervisor:
                 raise self._timed_out(job, hold)
             if now >= next_beat:
                 next_beat = now + self._beat
-                if not hold.extend():
+                beat = hold.extend()
+                if beat is not Beat.HELD:
                     self._give_up(job, hold)
-                    raise Abandoned("the lease is lost", lost=True)
+                    cancelled = beat is Beat.CANCELLED
+                    reason = "the task was cancelled" if cancelled else "the lease is lost"
+                    raise Abandoned(reason, lost=not cancelled, cancelled=cancelled)
         return job.result()
 
     def _stop_at(self) -> float:

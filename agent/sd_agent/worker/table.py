@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sd_agent.contract import rows
+from sd_agent.contract import jsonvalue, rows
 from sd_agent.contract.rows import Row, Status
 from sd_agent.contract.task import Task
 from sd_agent.worker.aws import aws_errors
@@ -41,7 +41,9 @@ class DynamoTable:
         row = self._get(task.tenant, task.id)
         return row is not None and row.body_digest == task.body_digest
 
-    def begin(self, task: Task, *, runtime: str, receives: int, now: float, lease_until: float) -> Begun:
+    def begin(
+        self, task: Task, *, runtime: str, receives: int, now: float, lease_until: float, deadline: float
+    ) -> Begun:
         """See ports.Table; a message without a row gets one (it was published past intake, or the row was lost)."""
         updates = [
             "#status = :running",
@@ -55,6 +57,10 @@ class DynamoTable:
             "expires_at = if_not_exists(expires_at, :expires)",
             "run = if_not_exists(run, :zero)",
             "attempt = if_not_exists(attempt, :zero) + :one",
+            "by_status = :by_status",
+            "deadline = if_not_exists(deadline, :deadline)",
+            "due_at = if_not_exists(deadline, :deadline)",
+            "due_shard = :shard",
         ]
         values = {
             ":running": rows.string(Status.RUNNING.value),
@@ -68,11 +74,16 @@ class DynamoTable:
             ":expires": rows.number(int(now) + self._retention),
             ":zero": rows.number(0),
             ":one": rows.number(1),
+            ":by_status": rows.by_status(task.tenant, Status.RUNNING),
+            ":deadline": rows.number(deadline),
+            ":shard": rows.due_shard(task.tenant, task.id),
         }
-        if task.uid is not None:
-            updates.append("uid = if_not_exists(uid, :uid)")
-            values[":uid"] = rows.string(task.uid)
-        done, row = self._update(task.tenant, task.id, "SET " + ", ".join(updates), _FREE, values)
+        for name, text in _told(task).items():
+            updates.append(f"{name} = if_not_exists({name}, :{name})")
+            values[f":{name}"] = rows.string(text)
+        # The message has arrived, whether or not intake could note that it sent it.
+        update = f"SET {', '.join(updates)} REMOVE message"
+        done, row = self._update(task.tenant, task.id, update, _FREE, values)
         if done and row is not None:
             return Begun(state=BegunState.MINE, row=row)
         row = row or self._get(task.tenant, task.id)
@@ -83,18 +94,19 @@ class DynamoTable:
             return Begun(state=BegunState.MINE, row=row)
         return Begun(state=_refusal(row, task.body_digest), row=row)
 
-    def extend(self, row: Row, lease_until: float) -> bool:
+    def extend(self, row: Row, lease_until: float) -> Row | None:
         """See ports.Table."""
         values = self._mine(row) | {":lease": rows.number(lease_until)}
-        done, _ignored = self._update(row.tenant, row.id, "SET lease_until = :lease", _MINE, values)
-        return done
+        done, found = self._update(row.tenant, row.id, "SET lease_until = :lease", _MINE, values)
+        return found if done else None
 
     def finish(self, row: Row, *, status: Status, answer: str, now: float) -> Row | None:
         """See ports.Table."""
         done, found = self._update(
             row.tenant,
             row.id,
-            "SET #status = :ended, answer = :answer, published = :false, updated_at = :now REMOVE lease_until",
+            "SET #status = :ended, answer = :answer, published = :false, updated_at = :now, by_status = :by_status, "
+            "due_at = :due, due_shard = :shard REMOVE lease_until, progress",
             _MINE,
             self._mine(row)
             | {
@@ -102,6 +114,9 @@ class DynamoTable:
                 ":answer": rows.string(answer),
                 ":false": {"BOOL": False},
                 ":now": rows.number(now),
+                ":by_status": rows.by_status(row.tenant, status),
+                ":due": rows.number(now + rows.GRACE_S),
+                ":shard": rows.due_shard(row.tenant, row.id),
             },
         )
         if done:
@@ -113,16 +128,21 @@ class DynamoTable:
     def mark_published(self, row: Row, now: float) -> None:
         """See ports.Table."""
         values = {":true": {"BOOL": True}, ":now": rows.number(now), ":ended": rows.string(row.status.value)}
-        self._update(row.tenant, row.id, "SET published = :true, updated_at = :now", "#status = :ended", values)
+        update = "SET published = :true, updated_at = :now REMOVE due_at, due_shard"
+        self._update(row.tenant, row.id, update, "#status = :ended", values)
 
     def give_back(self, row: Row, *, counted: bool, now: float) -> None:
         """See ports.Table."""
-        values = self._mine(row) | {":accepted": rows.string(Status.ACCEPTED.value), ":now": rows.number(now)}
-        update = "SET #status = :accepted, updated_at = :now"
+        values = self._mine(row) | {
+            ":accepted": rows.string(Status.ACCEPTED.value),
+            ":by_status": rows.by_status(row.tenant, Status.ACCEPTED),
+            ":now": rows.number(now),
+        }
+        update = "SET #status = :accepted, by_status = :by_status, updated_at = :now"
         if not counted:
             update += ", attempt = attempt - :one"
             values[":one"] = rows.number(1)
-        self._update(row.tenant, row.id, f"{update} REMOVE worker, lease_until", _MINE, values)
+        self._update(row.tenant, row.id, f"{update} REMOVE worker, lease_until, progress", _MINE, values)
 
     def _get(self, tenant: str, task_id: str) -> Row | None:
         with aws_errors("dynamodb"):
@@ -167,7 +187,9 @@ class NoTable:
         """See ports.Table; there is nothing to hold the message against."""
         return True
 
-    def begin(self, task: Task, *, runtime: str, receives: int, now: float, lease_until: float) -> Begun:
+    def begin(
+        self, task: Task, *, runtime: str, receives: int, now: float, lease_until: float, deadline: float
+    ) -> Begun:
         """See ports.Table."""
         row = Row(
             tenant=task.tenant,
@@ -180,12 +202,13 @@ class NoTable:
             expires_at=0,
             published=True,
             attempt=receives,
+            deadline=deadline,
         )
         return Begun(state=BegunState.MINE, row=row)
 
-    def extend(self, row: Row, lease_until: float) -> bool:
+    def extend(self, row: Row, lease_until: float) -> Row | None:
         """See ports.Table."""
-        return True
+        return row
 
     def finish(self, row: Row, *, status: Status, answer: str, now: float) -> Row | None:
         """See ports.Table."""
@@ -196,6 +219,18 @@ class NoTable:
 
     def give_back(self, row: Row, *, counted: bool, now: float) -> None:
         """See ports.Table."""
+
+
+def _told(task: Task) -> dict[str, str]:
+    """What lists need of a task, and an answer that no agent gives."""
+    texts: dict[str, str] = {}
+    if task.uid is not None:
+        texts |= {"uid": task.uid, rows.BY_UID: rows.by_uid(task.tenant, task.uid)}
+    if task.context is not None:
+        texts["context"] = jsonvalue.canonical(task.context).decode()
+    if task.dialect is not None:
+        texts["dialect"] = task.dialect.value
+    return texts
 
 
 def _refusal(row: Row, digest: str) -> BegunState:

@@ -89,7 +89,9 @@ class MemoryTable(Failing):
         row = self.rows.get((task.tenant, task.id))
         return row is not None and row.body_digest == task.body_digest
 
-    def begin(self, task: Task, *, runtime: str, receives: int, now: float, lease_until: float) -> Begun:
+    def begin(
+        self, task: Task, *, runtime: str, receives: int, now: float, lease_until: float, deadline: float = 0.0
+    ) -> Begun:
         self._may_fail("begin")
         row = self.rows.get((task.tenant, task.id)) or Row(
             tenant=task.tenant,
@@ -100,6 +102,7 @@ class MemoryTable(Failing):
             created_at=now,
             updated_at=now,
             expires_at=int(now) + 100,
+            deadline=deadline,
         )
         if row.body_digest != task.body_digest:
             return Begun(state=BegunState.OTHER_BODY, row=row)
@@ -119,12 +122,12 @@ class MemoryTable(Failing):
         self.rows[row.tenant, row.id] = row
         return Begun(state=BegunState.MINE, row=row)
 
-    def extend(self, row: Row, lease_until: float) -> bool:
+    def extend(self, row: Row, lease_until: float) -> Row | None:
         self._may_fail("extend")
         if not self._holds(row):
-            return False
+            return None
         self.rows[row.tenant, row.id] = replace(self.rows[row.tenant, row.id], lease_until=lease_until)
-        return True
+        return self.rows[row.tenant, row.id]
 
     def finish(self, row: Row, *, status: Status, answer: str, now: float) -> Row | None:
         self._may_fail("finish")

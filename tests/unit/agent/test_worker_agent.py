@@ -23,7 +23,7 @@ from sd_agent.worker.fetch import HttpFetcher
 from sd_agent.worker.inputs import InputFetcher
 from sd_agent.worker.runner import TaskRunner
 from sd_agent.worker.stop import Stop
-from sd_agent.worker.supervisor import Hold
+from sd_agent.worker.supervisor import Beat, Hold
 from sd_agent.worker.table import NoTable
 from sd_agent.worker.webui.a1111 import A1111
 from sd_agent.worker.webui.http import WebUIClient
@@ -369,7 +369,7 @@ def test_a_lost_lease_loses_quietly(world: World) -> None:
     def stolen(hold: Hold) -> None:
         row: Row = world.table.rows["default", "t-1"]
         world.table.rows["default", "t-1"] = replace(row, worker="worker-2", attempt=2)
-        assert not hold.extend()
+        assert hold.extend() is Beat.LOST
 
     world.supervisor.during = stolen
     world.send()
@@ -393,16 +393,52 @@ def test_the_answer_of_whoever_was_faster_counts(world: World) -> None:
 def test_the_lease_is_extended_with_the_visibility(world: World) -> None:
     def beat(hold: Hold) -> None:
         world.now[0] = 1020.0
-        assert hold.extend()
+        assert hold.extend() is Beat.HELD
         assert world.table.rows["default", "t-1"].lease_until == 1080.0
         world.table.failing = {"extend"}
-        assert hold.extend()  # another beat will follow
+        assert hold.extend() is Beat.HELD  # another beat will follow
         world.table.failing = set()
 
     world.supervisor.during = beat
     world.send()
     assert world.iterate() is Outcome.COMPLETED
     assert world.queue.hidden == [("m-1", 60)]
+
+
+def test_a_task_that_is_cancelled_at_work_is_answered_so(world: World) -> None:
+    def cancelled(hold: Hold) -> None:
+        row: Row = world.table.rows["default", "t-1"]
+        world.table.rows["default", "t-1"] = replace(row, cancel=True)
+        assert hold.extend() is Beat.CANCELLED
+        raise Abandoned("the task was cancelled", cancelled=True)
+
+    world.supervisor.during = cancelled
+    world.send()
+    assert world.iterate() is Outcome.CANCELLED
+    [(text, attributes, _ignored)] = world.topic.published
+    answer = json.loads(text)
+    assert (answer["status"], answer["result"], answer["error"]["code"]) == ("cancelled", False, "cancelled")
+    assert answer["context"] == {"k": 1}
+    assert attributes["status"] == "cancelled"
+    assert (world.queue.acknowledged, world.storage.objects) == (["m-1"], {})
+
+
+def test_a_task_that_was_cancelled_before_is_not_begun(world: World) -> None:
+    world.table.begin(TASK, runtime="sd15", receives=1, now=1.0, lease_until=2.0)
+    row: Row = world.table.rows["default", "t-1"]
+    world.table.rows["default", "t-1"] = replace(row, cancel=True)
+    world.send()
+    assert world.iterate() is Outcome.CANCELLED
+    assert world.generations == 0
+
+
+def test_an_expired_task_takes_no_gpu_time(world: World) -> None:
+    world.send(replace(TASK, ttl=9))  # it was sent at 990, and now is 1000
+    assert world.iterate() is Outcome.FAILED
+    assert world.error()[0] == "expired"
+    assert (world.generations, world.queue.dead, world.queue.acknowledged) == (0, [], ["m-1"])
+    world.send(replace(TASK, id="t-2", ttl=11))
+    assert world.iterate() is Outcome.COMPLETED
 
 
 def test_no_message_is_taken_while_the_webui_is_down(world: World) -> None:

@@ -26,7 +26,7 @@ from sd_agent.worker.config import Config, Secret
 from sd_agent.worker.errors import Abandoned, TaskError, Unavailable
 from sd_agent.worker.ports import BegunState
 from sd_agent.worker.stop import Stop
-from sd_agent.worker.supervisor import Hold, ThreadSupervisor
+from sd_agent.worker.supervisor import Beat, Hold, ThreadSupervisor
 from sd_agent.worker.table import DynamoTable
 
 ENVIRONMENT = {
@@ -46,13 +46,13 @@ class Held:
     def __init__(self) -> None:
         self.interrupted = threading.Event()
         self.extended = 0
-        self.keep = True
+        self.beat = Beat.HELD
         self.alive = True
         self.hold = Hold(extend=self._extend, interrupt=self.interrupted.set, alive=lambda: self.alive)
 
-    def _extend(self) -> bool:
+    def _extend(self) -> Beat:
         self.extended += 1
-        return self.keep
+        return self.beat
 
     def work(self) -> str:
         assert self.interrupted.wait(5)
@@ -76,23 +76,24 @@ def test_the_lease_is_extended_while_the_work_runs() -> None:
     held = Held()
     beats = threading.Event()
 
-    def extend() -> bool:
+    def extend() -> Beat:
         held.extended += 1
         if held.extended == 3:
             beats.set()
-        return True
+        return Beat.HELD
 
     held.hold.extend = extend
     assert supervisor(Stop(), beat_s=0.001).run(lambda: beats.wait(5), held.hold)
     assert held.extended >= 3
 
 
-def test_a_lost_lease_ends_the_work() -> None:
+@pytest.mark.parametrize("beat", [Beat.LOST, Beat.CANCELLED])
+def test_a_lost_lease_or_a_cancelled_task_ends_the_work(beat: Beat) -> None:
     held = Held()
-    held.keep = False
+    held.beat = beat
     with pytest.raises(Abandoned) as caught:
         supervisor(Stop(), beat_s=0.001).run(held.work, held.hold)
-    assert caught.value.lost
+    assert (caught.value.lost, caught.value.cancelled) == (beat is Beat.LOST, beat is Beat.CANCELLED)
     assert held.interrupted.is_set()
 
 
@@ -187,7 +188,7 @@ def tables(cloud: Any) -> Any:
 
 
 def begin(table: Any, task: Task = TASK, now: float = 1000.0) -> Any:
-    return table.begin(task, runtime="sd15", receives=1, now=now, lease_until=now + 60)
+    return table.begin(task, runtime="sd15", receives=1, now=now, lease_until=now + 60, deadline=now + 900)
 
 
 def test_a_lease_is_one_workers(tables: Any) -> None:
