@@ -176,6 +176,14 @@ def sender(module: AnsibleModule) -> Send:
     return send
 
 
+class Unanswered(Failure):
+    """The task was sent, but waiting for it failed; result says what was done until then."""
+
+    def __init__(self, reason: Failure, result: Mapping[str, Any]) -> None:
+        super().__init__(str(reason))
+        self.result = result
+
+
 def perform(params: Mapping[str, Any], api: TaskApi, check_mode: bool) -> dict[str, Any]:
     """Submit, unless in check mode, and wait if asked to; raises Failure."""
     route = params["route"] or ("v1alpha2" if "task" in params["body"] else "v1alpha1")
@@ -195,7 +203,10 @@ def perform(params: Mapping[str, Any], api: TaskApi, check_mode: bool) -> dict[s
     result["receipt"] = api.submit(route, params["body"])
     if not params["wait"] or task_id is None:
         return result
-    task = api.wait(task_id, params["wait_timeout"])
+    try:
+        task = api.wait(task_id, params["wait_timeout"])
+    except Failure as error:
+        raise Unanswered(error, result) from error
     return {**result, "answer": task.pop("answer", None), "task": task, "status": task["status"]}
 
 
@@ -212,6 +223,8 @@ def main() -> None:
     except Refused as error:
         told = {"status": error.status, "code": error.code, "message": error.message, "field": error.field}
         module.fail_json(msg=str(error), error=told)
+    except Unanswered as error:
+        module.fail_json(msg=str(error), **error.result)
     except Failure as error:
         module.fail_json(msg=str(error))
     if result.get("status") not in (None, "completed"):

@@ -195,6 +195,14 @@ def test_a_task_that_failed_fails_the_module(api, answer, reason, run):
         assert (result["status"], result["answer"], result["changed"]) == ("failed", answer, True)
 
 
+def test_a_task_that_is_not_done_in_time_was_sent_all_the_same(api, run):
+    api.looks = [(404, NO_TASK), (200, {"id": "t/1", "status": "accepted", "answer": None})]
+    result = run(api, wait=True, wait_timeout=1)
+    assert result["failed"]
+    assert result["msg"] == "the task t/1 is accepted after 1 s"
+    assert (result["changed"], result["id"], result["receipt"]) == (True, "t/1", {"id": "t/1"})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
