@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypedDict
 
 from sd_agent.contract.answers import Answer, AnswerError, AnswerStatus, Details, answer_id, render
 from sd_agent.contract.errors import ErrorCode
@@ -11,7 +11,15 @@ from sd_agent.contract.routing import RouteTable
 from sd_agent.contract.rows import Row, Status
 from sd_agent.contract.task import Dialect
 
-__all__ = ["answer_attributes", "cancelled", "dialect_of", "failed"]
+__all__ = ["How", "answer_attributes", "cancelled", "dialect_of", "failed"]
+
+
+class How(TypedDict):
+    """How to tell it: the shape, the region that some shapes name, and when (seconds since the epoch)."""
+
+    dialect: Dialect
+    region: str
+    now: float
 
 
 def cancelled(row: Row, *, dialect: Dialect, region: str, now: float) -> str:

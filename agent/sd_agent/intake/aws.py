@@ -20,7 +20,7 @@ from sd_agent.contract.routing import EMPTY_ROUTES, RouteTable
 from sd_agent.contract.rows import Row, Status
 from sd_agent.intake.ports import Page, Place, Query, Unavailable, UploadForm
 
-__all__ = ["Clients", "DynamoRoutes", "DynamoTable", "S3Storage", "SnsTopic"]
+__all__ = ["Clients", "DynamoRoutes", "DynamoTable", "S3Storage", "SnsTopic", "service_errors"]
 
 _log = logging.getLogger(__name__)
 _ROUTES_SECONDS = 30.0
@@ -51,6 +51,11 @@ class Clients:
         return self._client("sns")
 
     @cached_property
+    def sqs(self) -> Any:
+        """SQS."""
+        return self._client("sqs")
+
+    @cached_property
     def s3(self) -> Any:
         """S3."""
         return self._client("s3")
@@ -72,7 +77,7 @@ class DynamoTable:
 
     def claim(self, row: Row) -> Row:
         """See ports.Table."""
-        with _service("dynamodb"):
+        with service_errors("dynamodb"):
             try:
                 self._client.put_item(
                     TableName=self._name,
@@ -95,13 +100,13 @@ class DynamoTable:
 
     def get(self, tenant: str, task_id: str) -> Row | None:
         """See ports.Table."""
-        with _service("dynamodb"):
+        with service_errors("dynamodb"):
             answer = self._client.get_item(TableName=self._name, Key=rows.key(tenant, task_id), ConsistentRead=True)
         return rows.decode(answer["Item"]) if "Item" in answer else None
 
     def mark_published(self, tenant: str, task_id: str, now: float) -> None:
         """See ports.Table."""
-        with _service("dynamodb"):
+        with service_errors("dynamodb"):
             try:
                 self._client.update_item(
                     TableName=self._name,
@@ -198,7 +203,7 @@ class DynamoTable:
             created_at = {"N": query.after.created_at}
             key = rows.key(query.tenant, query.after.id)
             arguments["ExclusiveStartKey"] = key | {index: owner, "created_at": created_at}
-        with _service("dynamodb"):
+        with service_errors("dynamodb"):
             answer = self._client.query(**arguments)
         last = answer.get("LastEvaluatedKey")
         return Page(
@@ -207,7 +212,7 @@ class DynamoTable:
         )
 
     def _change(self, row: Row, update: str, condition: str, values: Mapping[str, Any]) -> Row | None:
-        with _service("dynamodb"):
+        with service_errors("dynamodb"):
             try:
                 answer = self._client.update_item(
                     TableName=self._name,
@@ -249,7 +254,7 @@ class DynamoRoutes:
         return self._routes
 
     def _read(self) -> RouteTable:
-        with _service("dynamodb"):
+        with service_errors("dynamodb"):
             answer = self._client.get_item(
                 TableName=self._table, Key=rows.key(rows.SYSTEM_TENANT, rows.ROUTES_ID), ConsistentRead=True
             )
@@ -269,7 +274,7 @@ class SnsTopic:
 
     def publish(self, message: str, *, attributes: Mapping[str, str], group: str) -> None:
         """See ports.Topic."""
-        with _service("sns"):
+        with service_errors("sns"):
             self._client.publish(
                 TopicArn=self._arn,
                 Message=message,
@@ -294,12 +299,12 @@ class S3Storage:
 
     def put(self, key: str, body: bytes, content_type: str) -> None:
         """See ports.Storage."""
-        with _service("s3"):
+        with service_errors("s3"):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
 
     def upload_form(self, key: str, *, content_type: str, max_bytes: int, seconds: int) -> UploadForm:
         """See ports.Storage."""
-        with _service("s3"):
+        with service_errors("s3"):
             form = self._client.generate_presigned_post(
                 Bucket=self._bucket,
                 Key=key,
@@ -311,7 +316,7 @@ class S3Storage:
 
 
 @contextmanager
-def _service(name: str) -> Iterator[None]:
+def service_errors(name: str) -> Iterator[None]:
     """Whatever AWS or the way there does wrong becomes Unavailable."""
     try:
         yield

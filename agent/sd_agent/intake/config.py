@@ -11,7 +11,7 @@ from sd_agent.contract.errors import ConfigurationError, InvalidRequest
 from sd_agent.contract.jsonvalue import loads_object
 from sd_agent.contract.rows import DEFAULT_RETENTION_DAYS, DEFAULT_TTL_S, MAX_TTL_S
 
-__all__ = ["Config", "Tenant"]
+__all__ = ["Config", "Tenant", "required", "whole"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +46,12 @@ class Config:
     def from_environment(cls, environment: Mapping[str, str]) -> Config:
         """Read the variables. Raises ConfigurationError naming the variable that is missing or wrong."""
         return cls(
-            topic_arn=_required(environment, "SD_INPUT_TOPIC_ARN"),
-            table=_required(environment, "SD_TASK_TABLE"),
-            bucket=_required(environment, "SD_BUCKET"),
+            topic_arn=required(environment, "SD_INPUT_TOPIC_ARN"),
+            table=required(environment, "SD_TASK_TABLE"),
+            bucket=required(environment, "SD_BUCKET"),
             tenants=_tenants(environment.get("SD_TENANTS") or "{}"),
-            retention_days=_whole(environment, "SD_TASK_RETENTION_DAYS", DEFAULT_RETENTION_DAYS, "days", 3650),
-            ttl_s=_whole(environment, "SD_TASK_TTL_S", DEFAULT_TTL_S, "seconds", MAX_TTL_S),
+            retention_days=whole(environment, "SD_TASK_RETENTION_DAYS", DEFAULT_RETENTION_DAYS, "days", 3650),
+            ttl_s=whole(environment, "SD_TASK_TTL_S", DEFAULT_TTL_S, "seconds", MAX_TTL_S),
             output_topic_arn=environment.get("SD_OUTPUT_TOPIC_ARN", "").strip() or None,
             error_topic_arn=environment.get("SD_ERROR_TOPIC_ARN", "").strip() or None,
             region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "",
@@ -70,14 +70,16 @@ class Config:
         return self.tenants.get(hashlib.sha256(api_key.encode()).hexdigest()[:16], Tenant())
 
 
-def _required(environment: Mapping[str, str], name: str) -> str:
+def required(environment: Mapping[str, str], name: str) -> str:
+    """A variable that must be set. Raises ConfigurationError naming it."""
     value = environment.get(name, "").strip()
     if not value:
         raise ConfigurationError(f"{name} is not set")
     return value
 
 
-def _whole(environment: Mapping[str, str], name: str, default: int, unit: str, most: int) -> int:
+def whole(environment: Mapping[str, str], name: str, default: int, unit: str, most: int) -> int:
+    """A whole number of something. Raises ConfigurationError naming the variable."""
     text = environment.get(name) or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= most:
         raise ConfigurationError(f"{name} must be a whole number of {unit} from 1 to {most}")

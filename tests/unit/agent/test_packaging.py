@@ -36,6 +36,16 @@ def test_the_lambda_runs_from_its_zip(tmp_path: Path) -> None:
     assert not {name for name in loaded if name.startswith(("sd_agent.worker", "orjson", "boto3"))}
 
 
+def test_the_sweep_runs_from_its_zip(tmp_path: Path) -> None:
+    package = tmp_path / "sweep.zip"
+    with zipfile.ZipFile(package, "w") as archive:
+        for part in ("", "contract/", "intake/", "sweep/"):
+            for path in sorted(AGENT.glob(f"sd_agent/{part}*.py")):
+                archive.write(path, path.relative_to(AGENT))
+    loaded = imported("import sd_agent.sweep.handler as h\nassert 'sweep.zip' in h.__file__", str(package))
+    assert not {name for name in loaded if name.startswith(("sd_agent.worker", "orjson", "boto3"))}
+
+
 def test_modules_stay_small() -> None:
     lines = {str(path.relative_to(AGENT)): len(path.read_text().splitlines()) for path in AGENT.rglob("*.py")}
     assert {name: count for name, count in lines.items() if count >= 350} == {}
