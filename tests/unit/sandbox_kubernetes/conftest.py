@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,5 +144,7 @@ def real_cache() -> Path:
 def state(tmp_path: Path) -> Iterator[State]:
     """A sandbox that was never started."""
     names = ("aws", "etcd", "etcd_peer", "apiserver", "controller_manager", "scheduler")
-    ports = {name: 20_000 + number for number, name in enumerate(names)}
+    with contextlib.ExitStack() as held:  # free ones: a sandbox of this machine may be up
+        sockets = {name: held.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names}
+        ports = {name: int(listening.getsockname()[1]) for name, listening in sockets.items()}
     yield State(tmp_path / "state", "123456789012", "us-east-1", 3, ports, hpa_sync="7s")

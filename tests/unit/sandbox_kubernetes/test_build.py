@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -73,6 +74,8 @@ def test_ctrl_c_ends_the_compiler_and_the_next_start_goes_on(
     go: Any, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_GO_INTERRUPTS", HELM.package)
+    # Whoever started the tests may have told them to ignore it, as a shell does with what it puts into the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt):
         ensure(lines.append)
     assert lines[-1] == "Interrupted; what is compiled is kept, the next start goes on from there"
