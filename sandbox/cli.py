@@ -30,6 +30,7 @@ def _up(arguments: argparse.Namespace) -> int:
         _say,
         kubernetes=arguments.only != "aws",
         hpa_sync=arguments.hpa_sync,
+        filter_delay_s=arguments.filter_delay,
         port=arguments.port,
     )
     return 0
@@ -83,6 +84,13 @@ def _duration(text: str) -> str:
     return text
 
 
+def _seconds(text: str) -> float:
+    """A number of seconds, none of them too."""
+    if not re.fullmatch(r"\d{1,6}(\.\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds such as 1.5")
+    return float(text)
+
+
 def _port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
@@ -106,6 +114,13 @@ def _parser() -> argparse.ArgumentParser:
         default="15s",
         metavar="DURATION",
         help="how often the horizontal pod autoscaler looks (default: %(default)s, as on EKS)",
+    )
+    up.add_argument(
+        "--filter-delay",
+        type=_seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="the longest time until SNS applies a subscription's filter (default: %(default)s; on AWS 15 minutes)",
     )
     up.set_defaults(run=_up)
 

@@ -22,13 +22,22 @@ Say = Callable[[str], None]
 _LOCK = "lock"
 
 
-def up(directory: Path, say: Say, *, kubernetes: bool = True, hpa_sync: str = "15s", port: int | None = None) -> None:
+def up(
+    directory: Path,
+    say: Say,
+    *,
+    kubernetes: bool = True,
+    hpa_sync: str = "15s",
+    filter_delay_s: float = 1.0,
+    port: int | None = None,
+) -> None:
     """Start a sandbox; one that is up already and healthy is left alone, what is left of a dead one is cleared away.
 
     Args:
         directory: the state directory; emptied, so it must be new, empty or a sandbox's.
         kubernetes: False starts the embedded AWS alone.
         hpa_sync: how often Kubernetes' horizontal autoscaler looks (a Go duration).
+        filter_delay_s: the longest time until SNS applies a subscription's filter.
         port: port of the embedded AWS; chosen if None.
 
     Raises:
@@ -43,7 +52,8 @@ def up(directory: Path, say: Say, *, kubernetes: bool = True, hpa_sync: str = "1
         _clear(directory, before, say)
         slot, hold = hold_slot(before.slot if before else None)
         with hold:
-            state = State(directory, ACCOUNT, REGION, slot, choose_ports(slot, aws=port), kubernetes, hpa_sync)
+            ports = choose_ports(slot, aws=port)
+            state = State(directory, ACCOUNT, REGION, slot, ports, kubernetes, hpa_sync, filter_delay_s)
             begun = time.monotonic()
             try:
                 state.save()

@@ -36,6 +36,7 @@ class State:
         ports: TCP port on 127.0.0.1 by process, see PORTS.
         kubernetes: False if only the embedded AWS was asked for.
         hpa_sync: the controller-manager's --horizontal-pod-autoscaler-sync-period (EKS: 15s).
+        filter_delay_s: the longest time until SNS applies a subscription's filter (AWS: 15 minutes).
     """
 
     directory: Path
@@ -45,6 +46,7 @@ class State:
     ports: dict[str, int]
     kubernetes: bool = True
     hpa_sync: str = "15s"
+    filter_delay_s: float = 1.0
 
     @classmethod
     def load(cls, directory: Path) -> State:

@@ -6,7 +6,7 @@ from hypercorn.middleware import AsyncioWSGIMiddleware
 from ministack import app as ministack_app
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from sandbox.aws import api_gateway, api_gateway_tags, demo_input, ecr, http_deliveries, pins, tracing
+from sandbox.aws import api_gateway, api_gateway_tags, demo_input, ecr, http_deliveries, pins, sns_filters, tracing
 from sandbox.aws.asgi import Response, Scope
 from sandbox.aws.ec2.capacity import Capacity
 from sandbox.aws.ec2.install import install as install_ec2
@@ -37,6 +37,7 @@ def build(state: State) -> Gateway:
     api_gateway_tags.install()
     ecr.install()
     http_deliveries.install()
+    sns_filters.install(state.filter_delay_s)
     tracing.install()
     ministack = tracing.traced(ministack_app.app)
     moto = AsyncioWSGIMiddleware(DomainDispatcherApplication(create_backend_app), max_body_size=_MOTO_BODY_LIMIT)

@@ -90,9 +90,10 @@ def test_up_after_a_kill_starts_anew(directory: Path, run: Run, victim: str) -> 
 
 
 def test_up_for_more_than_is_there_starts_anew(directory: Path, run: Run) -> None:
-    run("up", "--only", "aws", "--hpa-sync", "5s")
+    run("up", "--only", "aws", "--hpa-sync", "5s", "--filter-delay", "2.5")
     assert list(pids(directory)) == ["aws"]
     assert State.load(directory).hpa_sync == "5s"
+    assert State.load(directory).filter_delay_s == 2.5
     assert run("up")[0] == 0
     assert sorted(name or "" for name in pids(directory)) == ["aws", "kubelet"]
 
@@ -215,6 +216,7 @@ def test_env_keeps_another_accounts_settings_and_proxies_out(directory: Path, ru
     [
         (["--hpa-sync", "5"], "'5' is no duration such as 15s"),
         (["--hpa-sync", "0s"], "'0s' is no duration"),
+        (["--filter-delay", "-1"], "'-1' is no number of seconds"),
         (["--port", "70000"], "'70000' is no port from 1 to 65535"),
         (["--only", "gcp"], "invalid choice"),
     ],
