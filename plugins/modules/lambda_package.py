@@ -15,6 +15,7 @@ description:
   - Writes a zip archive of chosen files and directories. The same source gives the same bytes on every machine,
     so that a function is only updated when its source has changed.
   - Bytecode caches are left out. Nothing is compressed.
+  - The archive is named by its digest, so that several runs at a time never see each other's.
 options:
   source:
     description: The directory whose packages go into the archive.
@@ -25,16 +26,16 @@ options:
     type: list
     elements: str
     required: true
-  dest:
-    description: Where to write the archive. Its directory must exist.
+  directory:
+    description: The directory that gets the archive; made if it is not there.
     type: path
     required: true
 attributes:
   check_mode:
-    description: Nothing is written; digest, size and files are returned as they would be.
+    description: Nothing is written; path, digest, size and files are returned as they would be.
     support: full
   diff_mode:
-    description: Shows the digest before and after.
+    description: Shows the path of an archive that was not there.
     support: full
 """
 
@@ -46,7 +47,7 @@ EXAMPLES = r"""
       - sd_agent/__init__.py
       - sd_agent/contract
       - sd_agent/intake
-    dest: build/intake.zip
+    directory: build/packages
 """
 
 RETURN = r"""
@@ -54,7 +55,7 @@ dest:
   description: Where the archive is.
   returned: always
   type: str
-  sample: build/intake.zip
+  sample: build/packages/2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae.zip
 sha256:
   description: SHA-256 of the archive, in hexadecimal digits.
   returned: always
@@ -80,6 +81,7 @@ files:
 
 import base64
 import hashlib
+import os
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -93,24 +95,28 @@ def main() -> None:
         argument_spec={
             "source": {"type": "path", "required": True},
             "include": {"type": "list", "elements": "str", "required": True},
-            "dest": {"type": "path", "required": True},
+            "directory": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
-    source, dest = Path(module.params["source"]), Path(module.params["dest"])
+    source, directory = Path(module.params["source"]), Path(module.params["directory"])
     try:
         names = files(source, module.params["include"])
         content = archive(source, names)
-        before = hashlib.sha256(dest.read_bytes()).hexdigest() if dest.exists() else None
         digest = hashlib.sha256(content)
-        changed = before != digest.hexdigest()
+        dest = directory / f"{digest.hexdigest()}.zip"
+        changed = not dest.exists()
         if changed and not module.check_mode:
-            dest.write_bytes(content)
+            directory.mkdir(parents=True, exist_ok=True)
+            # Whole or not at all: another run may be looking for the same archive.
+            unfinished = dest.with_suffix(f".{os.getpid()}")
+            unfinished.write_bytes(content)
+            unfinished.replace(dest)
     except (Failure, OSError) as error:
         module.fail_json(msg=f"could not package {source}: {error}")
     module.exit_json(
         changed=changed,
-        diff={"before": {"sha256": before}, "after": {"sha256": digest.hexdigest()}},
+        diff={"before": {"archive": None}, "after": {"archive": str(dest)}} if changed else {},
         dest=str(dest),
         sha256=digest.hexdigest(),
         code_sha256=base64.b64encode(digest.digest()).decode(),
