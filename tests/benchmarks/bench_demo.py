@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from figures import Figure, Sandbox
 
+from support.shell import IMAGES
+
 
 def run(sandbox: Sandbox) -> list[Figure]:
     """Each part of make demo, site.yml again, and as reference a playbook of as many modules that do nothing."""
     parts = {
         "sandbox up": sandbox.up(),
-        "sandbox push": sandbox.run("sandbox", "push", "--state", str(sandbox.state), *sandbox.images),
+        "sandbox push": sandbox.run("sandbox", "push", "--state", str(sandbox.state), *IMAGES),
         "site.yml": sandbox.playbook("playbooks/site.yml", "--inventory", "inventories/sandbox"),
         "two requests, from nothing to pictures": sandbox.run("python", "-m", "sandbox.demo"),
     }

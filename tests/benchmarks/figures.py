@@ -32,8 +32,6 @@ class Figure:
 class Sandbox:
     """A sandbox of the benchmarks' own; commands run with its environment and return their seconds."""
 
-    images = ("queue-agent:0.1.0", "a1111:1.10.1")
-
     def __init__(self, state: Path) -> None:
         self.state = state
         self._shell = Shell.bare()

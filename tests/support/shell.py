@@ -12,6 +12,8 @@ from typing import Self
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+# What inventories/sandbox runs; the Makefile pushes the same.
+IMAGES = ("queue-agent:0.1.0", "a1111:1.10.1")
 # What points at another AWS or another cluster than the sandbox's.
 FOREIGN = ("AWS_", "KUBECONFIG", "SANDBOX_CHARTS")
 

@@ -15,9 +15,8 @@ from kubernetes.dynamic import DynamicClient
 from sandbox.demo.cloud import Cloud
 from sandbox.state import State
 from sd_agent.client import Client
-from support.shell import ROOT, Shell
+from support.shell import IMAGES, ROOT, Shell
 
-IMAGES = ("queue-agent:0.1.0", "a1111:1.10.1")
 ANSWERS = "sd-answers-demo"
 
 
